@@ -8,5 +8,5 @@ export function roundUp(value: number, unit: number): number {
 }
 
 export function isPowerOfTwo(value: number): boolean {
-  return Number.isInteger(value) && value > 0 && Number.isInteger(Math.log2(value));
+  return Number.isInteger(value) && value > 0 && value === 2 ** Math.round(Math.log2(value));
 }

@@ -112,11 +112,7 @@ export function attributeU32(
 }
 
 /** A string attribute up to its NUL; '' where it is absent. */
-export function attributeText(
-  bytes: Uint8Array,
-  attributes: ReadonlyMap<number, AttributeSpan>,
-  type: number,
-): string {
+export function attributeText(bytes: Uint8Array, attributes: ReadonlyMap<number, AttributeSpan>, type: number): string {
   const span = attributes.get(type);
   if (span === undefined) return '';
   const text = bytes.subarray(span.offset, span.offset + span.bytes);

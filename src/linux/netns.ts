@@ -19,17 +19,24 @@ export function inNetworkNamespace<T>(libc: Libc, namespace: string, body: () =>
   const home = openSync('/proc/thread-self/ns/net', 'r');
   try {
     enter(libc, path, namespace);
+    let result: T;
     try {
-      return body();
-    } finally {
-      if (libc.setns(home, CLONE_NEWNET) < 0) {
-        // A program that goes on in the wrong namespace does harm; there is no good way out of here.
-        throw errnoError(libc.errno(), 'cannot return to the network namespace of the process', { syscall: 'setns' });
-      }
+      result = body();
+    } catch (error) {
+      leave(libc, home);
+      throw error;
     }
+    leave(libc, home);
+    return result;
   } finally {
     closeSync(home);
   }
+}
+
+/** A program that goes on in the wrong namespace does harm, so a failure here outweighs whatever else happened. */
+function leave(libc: Libc, home: number): void {
+  if (libc.setns(home, CLONE_NEWNET) >= 0) return;
+  throw errnoError(libc.errno(), 'cannot return to the network namespace of the process', { syscall: 'setns' });
 }
 
 function enter(libc: Libc, path: string, namespace: string): void {

@@ -39,8 +39,6 @@ export interface TunOptions {
   segmentationOffload: boolean;
   /** Bytes of frames that the kernel holds for us, before it answers EAGAIN. */
   sendBufferBytes: number;
-  /** The interface outlives the descriptor. */
-  persist: boolean;
 }
 
 /** @throws DevmemError ERR_DEVMEM_INVALID_ARGUMENT unless the kernel would take `name` for an interface. */
@@ -75,12 +73,16 @@ export function openTun(libc: Libc, options: TunOptions): number {
     const segmentation = options.segmentationOffload ? TUN_F_TSO4 | TUN_F_TSO6 : 0;
     const offloads = options.checksumOffload ? TUN_F_CSUM | segmentation : 0;
     control(libc, libc.ioctlInt(fd, TUNSETOFFLOAD, offloads), 'TUNSETOFFLOAD', options.name);
-    if (options.persist) control(libc, libc.ioctlInt(fd, TUNSETPERSIST, 1), 'TUNSETPERSIST', options.name);
   } catch (error) {
     closeSync(fd);
     throw error;
   }
   return fd;
+}
+
+/** Lets the interface outlive the descriptor. */
+export function persistTun(libc: Libc, fd: number, name: string): void {
+  control(libc, libc.ioctlInt(fd, TUNSETPERSIST, 1), 'TUNSETPERSIST', name);
 }
 
 function openDevice(): number {

@@ -129,7 +129,6 @@ export class IpAddress {
 
 export const UNSPECIFIED4: IpAddress = IpAddress.fromWord4(0);
 export const UNSPECIFIED6: IpAddress = IpAddress.fromWords(6, 0, 0, 0, 0);
-export const BROADCAST4: IpAddress = IpAddress.fromWord4(-1);
 /** ff02::1 and ff02::2 (RFC 4291 §2.7.1). */
 export const ALL_NODES6: IpAddress = IpAddress.fromWords(6, 0xff02_0000, 0, 0, 1);
 export const ALL_ROUTERS6: IpAddress = IpAddress.fromWords(6, 0xff02_0000, 0, 0, 2);

@@ -17,8 +17,6 @@ import { copyMac, formatMac } from './mac.ts';
 import { TRUNCATED } from './verdict.ts';
 
 export const ETHERNET_HEADER_BYTES = 14;
-/** Shorter frames are padded on a real wire; the padding is not part of the packet. */
-export const ETHERNET_MINIMUM_BYTES = 60;
 
 export const ETHERNET_DESTINATION_OFFSET = 0;
 export const ETHERNET_SOURCE_OFFSET = 6;
@@ -29,8 +27,6 @@ export const ETHERTYPE_ARP = 0x0806;
 export const ETHERTYPE_VLAN = 0x8100;
 export const ETHERTYPE_IPV6 = 0x86dd;
 export const ETHERTYPE_QINQ = 0x88a8;
-/** Below this the field is an IEEE 802.3 length, not a type. */
-export const ETHERTYPE_MINIMUM = 0x0600;
 
 export function checkEthernet(_bytes: Uint8Array, offset: number, end: number): number {
   return end - offset < ETHERNET_HEADER_BYTES ? TRUNCATED : ETHERNET_HEADER_BYTES;

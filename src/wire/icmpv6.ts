@@ -37,19 +37,12 @@ export const ICMPV6_NEIGHBOR_SOLICITATION = 135;
 export const ICMPV6_NEIGHBOR_ADVERTISEMENT = 136;
 export const ICMPV6_REDIRECT = 137;
 
-/** Codes of ICMPV6_UNREACHABLE (RFC 4443 §3.1). */
-export const ICMPV6_NO_ROUTE = 0;
-export const ICMPV6_PROHIBITED = 1;
-export const ICMPV6_ADDRESS_UNREACHABLE = 3;
 export const ICMPV6_PORT_UNREACHABLE = 4;
 
 /** Codes of ICMPV6_PARAMETER_PROBLEM (RFC 4443 §3.4). */
 export const ICMPV6_ERRONEOUS_FIELD = 0;
 export const ICMPV6_UNRECOGNISED_NEXT_HEADER = 1;
 export const ICMPV6_UNRECOGNISED_OPTION = 2;
-
-/** Code 1 of ICMPV6_TIME_EXCEEDED: fragment reassembly. */
-export const ICMPV6_REASSEMBLY_TIMEOUT = 1;
 
 export function checkIcmpv6(_bytes: Uint8Array, offset: number, end: number): number {
   return end - offset < ICMPV6_HEADER_BYTES ? TRUNCATED : ICMPV6_HEADER_BYTES;

@@ -23,30 +23,27 @@ import { MALFORMED, TRUNCATED } from './verdict.ts';
 
 /** Without options. */
 export const IPV4_HEADER_BYTES = 20;
-export const IPV4_MAX_HEADER_BYTES = 60;
-/** What every host must be able to receive, and the least a path MTU may be believed to be (RFC 791, RFC 1191 §3). */
-export const IPV4_MINIMUM_MTU_BYTES = 68;
 
 const VERSION_IHL = 0;
 const TOS = 1;
 export const IPV4_TOTAL_LENGTH_OFFSET = 2;
-export const IPV4_ID_OFFSET = 4;
+const IPV4_ID_OFFSET = 4;
 const FLAGS_OFFSET = 6;
 const TTL = 8;
 export const IPV4_PROTOCOL_OFFSET = 9;
 export const IPV4_CHECKSUM_OFFSET = 10;
-export const IPV4_SOURCE_OFFSET = 12;
-export const IPV4_DESTINATION_OFFSET = 16;
+const IPV4_SOURCE_OFFSET = 12;
+const IPV4_DESTINATION_OFFSET = 16;
 
 /** Bits of `ipv4FlagsOffset`. */
 export const IPV4_DONT_FRAGMENT = 0x4000;
 export const IPV4_MORE_FRAGMENTS = 0x2000;
-export const IPV4_FRAGMENT_OFFSET_MASK = 0x1fff;
+const IPV4_FRAGMENT_OFFSET_MASK = 0x1fff;
 
 const OPTION_END = 0;
 const OPTION_NOP = 1;
 export const IPV4_OPTION_LOOSE_SOURCE_ROUTE = 131;
-export const IPV4_OPTION_STRICT_SOURCE_ROUTE = 137;
+const IPV4_OPTION_STRICT_SOURCE_ROUTE = 137;
 
 /**
  * The header's own lengths, with `end` as the end of the bytes at hand. Whether the packet that it announces

@@ -36,22 +36,20 @@ const ROUTING_TYPE = 2;
 const SEGMENTS_LEFT = 3;
 const FRAGMENT_OFFSET = 2;
 const FRAGMENT_ID = 4;
-export const IPV6_FRAGMENT_HEADER_BYTES = 8;
+const IPV6_FRAGMENT_HEADER_BYTES = 8;
 /** Next Header and length of the headers that carry options; the options follow. */
-export const IPV6_OPTIONS_START = 2;
+const IPV6_OPTIONS_START = 2;
 const FRAGMENT_OFFSET_MASK = 0xfff8;
 const MORE_FRAGMENTS = 1;
 
 const OPTION_PAD1 = 0;
 const OPTION_PADN = 1;
-export const IPV6_OPTION_ROUTER_ALERT = 5;
+const IPV6_OPTION_ROUTER_ALERT = 5;
 
 /** The two highest bits of an option type that is not recognised (RFC 8200 §4.2). */
 export const OPTION_ACTION_SKIP = 0;
 export const OPTION_ACTION_DISCARD = 1;
 export const OPTION_ACTION_DISCARD_REPORT = 2;
-/** Reported unless the destination was multicast. */
-export const OPTION_ACTION_DISCARD_REPORT_UNICAST = 3;
 
 /** What a walk found. Offsets are of the buffer; -1 where there is no such thing. */
 export class Ipv6Extensions {
@@ -239,7 +237,7 @@ function noteUnknownOption(type: number, at: number, out: Ipv6Extensions): void 
 }
 
 /** The whole length of the option at `offset` in a header that ends at `end` (RFC 8200 §4.2), or MALFORMED. */
-export function ipv6OptionBytes(bytes: Uint8Array, offset: number, end: number): number {
+function ipv6OptionBytes(bytes: Uint8Array, offset: number, end: number): number {
   if (bytes[offset] === OPTION_PAD1) return 1;
   if (end - offset < 2) return MALFORMED;
   const optionBytes = 2 + bytes[offset + 1]!;

@@ -28,8 +28,8 @@ import { LIMIT_EXCEEDED, MALFORMED, TRUNCATED } from './verdict.ts';
 
 /** Whoever is not on the link cannot have sent it (RFC 4861 §3.1): routers lower the limit. */
 export const NDP_HOP_LIMIT = 255;
-export const ROUTER_SOLICITATION_BYTES = 8;
-export const ROUTER_ADVERTISEMENT_BYTES = 16;
+const ROUTER_SOLICITATION_BYTES = 8;
+const ROUTER_ADVERTISEMENT_BYTES = 16;
 export const NEIGHBOR_MESSAGE_BYTES = 24;
 /** Options in one message; RFC 4861 sets no limit, an Ethernet frame has room for 180. */
 export const MAX_NDP_OPTIONS = 32;
@@ -42,7 +42,7 @@ const RA_LIFETIME = 6;
 const RA_REACHABLE = 8;
 const RA_RETRANS = 12;
 const NA_FLAGS = 4;
-export const NDP_TARGET_OFFSET = 8;
+const NDP_TARGET_OFFSET = 8;
 
 /** Flags of a neighbour advertisement (RFC 4861 §4.4). */
 export const NA_ROUTER = 0x80;

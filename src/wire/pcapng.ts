@@ -20,21 +20,21 @@
  *     +---------------------------------------------------------------+
  */
 
-export const PCAPNG_SECTION_HEADER = 0x0a0d0d0a;
-export const PCAPNG_INTERFACE = 1;
-export const PCAPNG_INTERFACE_STATISTICS = 5;
-export const PCAPNG_ENHANCED_PACKET = 6;
-export const PCAPNG_BYTE_ORDER_MAGIC = 0x1a2b3c4d;
+const SECTION_HEADER = 0x0a0d0d0a;
+const INTERFACE = 1;
+const INTERFACE_STATISTICS = 5;
+const ENHANCED_PACKET = 6;
+const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 export const LINKTYPE_ETHERNET = 1;
 
-export const PCAPNG_OPTION_END = 0;
-export const PCAPNG_OPTION_COMMENT = 1;
-export const PCAPNG_OPTION_SHB_APPLICATION = 4;
-export const PCAPNG_OPTION_IF_NAME = 2;
-export const PCAPNG_OPTION_IF_TSRESOL = 9;
-export const PCAPNG_OPTION_EPB_FLAGS = 2;
-export const PCAPNG_OPTION_ISB_RECEIVED = 4;
-export const PCAPNG_OPTION_ISB_DROPPED = 5;
+const OPTION_END = 0;
+const OPTION_COMMENT = 1;
+const OPTION_SHB_APPLICATION = 4;
+const OPTION_IF_NAME = 2;
+const OPTION_IF_TSRESOL = 9;
+const OPTION_EPB_FLAGS = 2;
+const OPTION_ISB_RECEIVED = 4;
+const OPTION_ISB_DROPPED = 5;
 
 /** Direction bits of `epb_flags` (draft §4.3.1). */
 export const PCAPNG_INBOUND = 1;
@@ -58,25 +58,25 @@ function padded(length: number): number {
 /** The first block of a file. The length of the section is left open, so that packets can be appended. */
 export function sectionHeaderBlock(application: string): Uint8Array {
   const text = encoder.encode(application);
-  const block = new BlockWriter(PCAPNG_SECTION_HEADER, 16 + 4 + padded(text.length) + 4);
-  block.u32(PCAPNG_BYTE_ORDER_MAGIC);
+  const block = new BlockWriter(SECTION_HEADER, 16 + 4 + padded(text.length) + 4);
+  block.u32(BYTE_ORDER_MAGIC);
   block.u16(1);
   block.u16(0);
   block.u32(0xffff_ffff);
   block.u32(0xffff_ffff);
-  block.option(PCAPNG_OPTION_SHB_APPLICATION, text);
+  block.option(OPTION_SHB_APPLICATION, text);
   return block.finish();
 }
 
 /** Interface number 0, 1, ... in the order written. Time stamps count microseconds. `snapLength` 0: no limit. */
 export function interfaceBlock(name: string, snapLength = 0): Uint8Array {
   const text = encoder.encode(name);
-  const block = new BlockWriter(PCAPNG_INTERFACE, 8 + 4 + padded(text.length) + 4 + 4 + 4);
+  const block = new BlockWriter(INTERFACE, 8 + 4 + padded(text.length) + 4 + 4 + 4);
   block.u16(LINKTYPE_ETHERNET);
   block.u16(0);
   block.u32(snapLength);
-  block.option(PCAPNG_OPTION_IF_NAME, text);
-  block.option(PCAPNG_OPTION_IF_TSRESOL, Uint8Array.of(TEN_TO_THE_MINUS_6));
+  block.option(OPTION_IF_NAME, text);
+  block.option(OPTION_IF_TSRESOL, Uint8Array.of(TEN_TO_THE_MINUS_6));
   return block.finish();
 }
 
@@ -87,12 +87,12 @@ export function interfaceStatisticsBlock(
   receivedPackets: number,
   droppedPackets: number,
 ): Uint8Array {
-  const block = new BlockWriter(PCAPNG_INTERFACE_STATISTICS, 12 + 12 + 12 + 4);
+  const block = new BlockWriter(INTERFACE_STATISTICS, 12 + 12 + 12 + 4);
   block.u32(interfaceId);
   block.u32(Math.floor(micros / TWO_TO_THE_32));
   block.u32(micros % TWO_TO_THE_32);
-  block.option(PCAPNG_OPTION_ISB_RECEIVED, u64(receivedPackets));
-  block.option(PCAPNG_OPTION_ISB_DROPPED, u64(droppedPackets));
+  block.option(OPTION_ISB_RECEIVED, u64(receivedPackets));
+  block.option(OPTION_ISB_DROPPED, u64(droppedPackets));
   return block.finish();
 }
 
@@ -116,7 +116,7 @@ export function emitPacketHead(
   commentBytes: number,
 ): number {
   const whole = Math.floor(micros);
-  view.setUint32(offset, PCAPNG_ENHANCED_PACKET, true);
+  view.setUint32(offset, ENHANCED_PACKET, true);
   view.setUint32(offset + 4, packetBlockBytes(capturedBytes, commentBytes), true);
   view.setUint32(offset + 8, interfaceId, true);
   view.setUint32(offset + 12, Math.floor(whole / TWO_TO_THE_32), true);
@@ -140,17 +140,17 @@ export function emitPacketTail(
 ): number {
   let at = offset;
   for (let i = padded(capturedBytes) - capturedBytes; i > 0; i--) bytes[at++] = 0;
-  view.setUint32(at, (4 << 16) | PCAPNG_OPTION_EPB_FLAGS, true);
+  view.setUint32(at, (4 << 16) | OPTION_EPB_FLAGS, true);
   view.setUint32(at + 4, flags, true);
   at += 8;
   if (comment !== null && comment.length > 0) {
-    view.setUint16(at, PCAPNG_OPTION_COMMENT, true);
+    view.setUint16(at, OPTION_COMMENT, true);
     view.setUint16(at + 2, comment.length, true);
     bytes.set(comment, at + 4);
     bytes.fill(0, at + 4 + comment.length, at + 4 + padded(comment.length));
     at += 4 + padded(comment.length);
   }
-  view.setUint32(at, PCAPNG_OPTION_END, true);
+  view.setUint32(at, OPTION_END, true);
   view.setUint32(at + 4, packetBlockBytes(capturedBytes, comment === null ? 0 : comment.length), true);
   return at + 8 - offset;
 }
@@ -195,7 +195,7 @@ class BlockWriter {
   }
 
   finish(): Uint8Array {
-    this.u32(PCAPNG_OPTION_END);
+    this.u32(OPTION_END);
     this.u32(this.#bytes.length);
     return this.#bytes;
   }

@@ -22,14 +22,13 @@ import { MALFORMED, TRUNCATED } from './verdict.ts';
 
 /** Without options. */
 export const TCP_HEADER_BYTES = 20;
-export const TCP_MAX_HEADER_BYTES = 60;
 
 const SOURCE_PORT = 0;
 const DESTINATION_PORT = 2;
-export const TCP_SEQUENCE_OFFSET = 4;
+const TCP_SEQUENCE_OFFSET = 4;
 const ACKNOWLEDGMENT = 8;
 const DATA_OFFSET = 12;
-export const TCP_FLAGS_OFFSET = 13;
+const TCP_FLAGS_OFFSET = 13;
 const WINDOW = 14;
 export const TCP_CHECKSUM_OFFSET = 16;
 const URGENT_POINTER = 18;

@@ -15,7 +15,7 @@ export const UDP_HEADER_BYTES = 8;
 
 const SOURCE_PORT = 0;
 const DESTINATION_PORT = 2;
-export const UDP_LENGTH_OFFSET = 4;
+const UDP_LENGTH_OFFSET = 4;
 export const UDP_CHECKSUM_OFFSET = 6;
 
 /** The header alone: `udpLengthBytes` against the IP packet's length is for the caller to compare. */

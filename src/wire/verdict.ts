@@ -9,11 +9,10 @@ export const TRUNCATED = -1;
 export const MALFORMED = -2;
 /** Well formed as far as one can tell, but of a kind that we do not speak. */
 export const UNSUPPORTED = -3;
-export const BAD_CHECKSUM = -4;
 /** More headers, options or records than the named limit of that parser. */
-export const LIMIT_EXCEEDED = -5;
+export const LIMIT_EXCEEDED = -4;
 
-const NAMES: readonly string[] = ['ok', 'truncated', 'malformed', 'unsupported', 'bad-checksum', 'limit-exceeded'];
+const NAMES: readonly string[] = ['ok', 'truncated', 'malformed', 'unsupported', 'limit-exceeded'];
 
 /** The verdict as a word, for traces and counters: `truncated`; `ok` for every length. */
 export function verdictName(verdict: number): string {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { IpAddress } from '../../src/wire/address.ts';
 import {
   adjustChecksum,
@@ -12,7 +12,7 @@ import {
   sumAt,
   sumBytes,
 } from '../../src/wire/checksum.ts';
-import { buffer, fromHex } from '../../testing/codec-suite.ts';
+import { buffer, fromHex, u32 } from '../../testing/codec-suite.ts';
 
 /** RFC 1071 §1, word for word: 16-bit words, end-around carry after each addition. */
 function naiveSum(data: Uint8Array): number {
@@ -61,7 +61,9 @@ describe('sumBytes', () => {
         fc.nat({ max: 3 }),
         (content, cuts, offset) => {
           const { bytes, view } = placed(content, offset);
-          const edges = [0, ...cuts.map((cut) => Math.min(cut, content.length)), content.length].sort((a, b) => a - b);
+          const edges = [0, ...cuts.map((cut) => Math.min(cut, content.length)), content.length].toSorted(
+            (a, b) => a - b,
+          );
           let sum = 0;
           for (let i = 1; i < edges.length; i++) {
             const start = edges[i - 1]!;
@@ -83,6 +85,11 @@ describe('sumBytes', () => {
     assert.equal(foldSum(sumBytes(bytes, view, 0, 0)), 0);
     assert.equal(foldSum(sumBytes(bytes, view, 0, 6)), 0xffff);
   });
+});
+
+test('foldSum is the end-around carry to the last bit', () => {
+  const sums = fc.oneof(u32, fc.constantFrom<number[]>(0, 1, 0xffff, 0x1_0000, 0x1_ffff, 0xffff_0000, 0xffff_ffff));
+  fc.assert(fc.property(sums, (sum) => assert.equal(foldSum(sum), sum === 0 ? 0 : ((sum - 1) % 0xffff) + 1)));
 });
 
 describe('checksum vectors', () => {

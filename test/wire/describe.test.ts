@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describeFrame, describePacket } from '../../src/wire/describe.ts';
 import { protocolName } from '../../src/wire/protocols.ts';
 import { LIMIT_EXCEEDED, TRUNCATED, verdictName } from '../../src/wire/verdict.ts';

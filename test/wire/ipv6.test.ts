@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { IpAddress } from '../../src/wire/address.ts';
 import {
   checkIpv6,
@@ -97,6 +97,11 @@ function walk(first: number, content: readonly number[]): { verdict: number; fou
   return { verdict, found };
 }
 
+/** `head` and zeros. */
+function padTo(length: number, head: readonly number[]): number[] {
+  return [...head, ...Array.from({ length: length - head.length }, () => 0)];
+}
+
 /** One options header of the least length that holds `options`, padded. */
 function optionsHeader(nextHeader: number, options: readonly number[]): number[] {
   const bytes = [nextHeader, 0, ...options];
@@ -132,9 +137,9 @@ describe('the walk', () => {
     const content = [
       ...optionsHeader(PROTOCOL_DESTINATION_OPTIONS, [5, 2, 0, 0]),
       ...optionsHeader(PROTOCOL_ROUTING, []),
-      ...[PROTOCOL_FRAGMENT, 2, 4, 1, ...Array.from({ length: 20 }, () => 0)],
+      ...padTo(24, [PROTOCOL_FRAGMENT, 2, 4, 1]),
       ...fragment(PROTOCOL_AH, 0, 9),
-      ...[PROTOCOL_DESTINATION_OPTIONS, 4, ...Array.from({ length: 22 }, () => 0)],
+      ...padTo(24, [PROTOCOL_DESTINATION_OPTIONS, 4]),
       ...optionsHeader(PROTOCOL_TCP, [0x1e, 0]),
     ];
     const { verdict, found } = walk(PROTOCOL_HOP_BY_HOP, content);
@@ -255,6 +260,8 @@ describe('options', () => {
     assert.equal(walk(PROTOCOL_DESTINATION_OPTIONS, most).verdict, most.length);
     const more = optionsHeader(PROTOCOL_TCP, options(MAX_EXTENSION_OPTIONS + 1));
     assert.equal(walk(PROTOCOL_DESTINATION_OPTIONS, more).verdict, LIMIT_EXCEEDED);
+    const spread = [PROTOCOL_TCP, 1, 1, 3, 0, 0, 0, 0x1e, 0, 1, 2, 0, 0, 0x1e, 1, 0];
+    assert.equal(walk(PROTOCOL_DESTINATION_OPTIONS, spread).verdict, 16);
     const padding = [PROTOCOL_TCP, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0x1e, 4, 0, 0, 0, 0];
     assert.equal(walk(PROTOCOL_DESTINATION_OPTIONS, padding).verdict, LIMIT_EXCEEDED);
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { IpAddress } from '../../src/wire/address.ts';
 import { emitIpv6, IPV6_HEADER_BYTES } from '../../src/wire/ipv6.ts';
 import { formatMac } from '../../src/wire/mac.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {
   emitPacketHead,
   emitPacketTail,
@@ -71,15 +71,12 @@ describe('pcapng', () => {
         const read = readPcapng(new Uint8Array(file(list)));
         assert.equal(read.problem, null);
         assert.equal(read.application, 'devmem-tcp 0.1');
-        const common = { linkType: LINKTYPE_ETHERNET, resolutionSeconds: 1e-6 };
+        const common = { linkType: LINKTYPE_ETHERNET, microsPerTick: 1 };
         assert.deepEqual(read.interfaces, [
           { ...common, snapLength: 262_144, name: 'tap:dm0' },
           { ...common, snapLength: 0, name: 'cable' },
         ]);
-        assert.deepEqual(
-          read.packets.map((packet) => ({ ...packet, micros: Math.round(packet.micros) })),
-          list,
-        );
+        assert.deepEqual(read.packets, list);
         assert.deepEqual(read.statistics, [{ interfaceId: 0, received: 2 ** 33 + 1, dropped: 7 }]);
       }),
     );
@@ -94,7 +91,7 @@ describe('pcapng', () => {
       flags: 1,
       comments: [],
     };
-    assert.equal(Math.round(readPcapng(new Uint8Array(file([packet]))).packets[0]!.micros), 1234);
+    assert.equal(readPcapng(new Uint8Array(file([packet]))).packets[0]!.micros, 1234);
   });
 
   test('a file cut anywhere but between blocks is reported, with the packets before the cut', () => {

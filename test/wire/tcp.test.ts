@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
-import { foldSum, pseudoHeaderSum4, pseudoHeaderSum6, sumBytes } from '../../src/wire/checksum.ts';
+import * as fc from 'fast-check';
+import { foldChecksum, foldSum, pseudoHeaderSum4, pseudoHeaderSum6, sumBytes } from '../../src/wire/checksum.ts';
 import {
   checkTcp,
   describeTcp,
   describeTcpFlags,
   emitTcp,
   TCP_ACK,
+  TCP_CHECKSUM_OFFSET,
+  TCP_ECE,
   TCP_PSH,
   TCP_SYN,
+  TCP_URG,
   tcpAcknowledgment,
   tcpChecksum,
   tcpDestinationPort,
@@ -32,6 +35,8 @@ import {
   checkUdp,
   describeUdp,
   emitUdp,
+  UDP_CHECKSUM_OFFSET,
+  UDP_HEADER_BYTES,
   udpChecksum,
   udpDestinationPort,
   udpLengthBytes,
@@ -108,8 +113,12 @@ describe("the kernel's segments", () => {
     test(`${name}: the checksum over the IPv4 pseudo-header is right`, () => {
       const { bytes, view } = fromHex(capturedFrames[name]);
       const l4Bytes = bytes.length - 34;
-      const sum = sumBytes(bytes, view, 34, l4Bytes, pseudoHeaderSum4(view, 14, name === 'udp' ? 17 : 6, l4Bytes));
-      assert.equal(foldSum(sum), 0xffff);
+      const pseudo = pseudoHeaderSum4(view, 14, name === 'udp' ? 17 : 6, l4Bytes);
+      assert.equal(foldSum(sumBytes(bytes, view, 34, l4Bytes, pseudo)), 0xffff);
+      const field = 34 + (name === 'udp' ? UDP_CHECKSUM_OFFSET : TCP_CHECKSUM_OFFSET);
+      const sent = view.getUint16(field);
+      view.setUint16(field, 0);
+      assert.equal(foldChecksum(sumBytes(bytes, view, 34, l4Bytes, pseudo)), sent);
     });
   }
   for (const name of ['tcpSyn6', 'tcpData6', 'udp6'] as const) {
@@ -158,7 +167,7 @@ describe('header lengths', () => {
 
   test('a UDP length below its header', () => {
     const { bytes, view } = fromHex(capturedFrames.udp);
-    view.setUint16(34 + 4, 7);
+    view.setUint16(34 + 4, UDP_HEADER_BYTES - 1);
     assert.equal(checkUdp(bytes, 34, bytes.length), MALFORMED);
   });
 
@@ -166,6 +175,7 @@ describe('header lengths', () => {
     assert.equal(describeTcpFlags(0x12), 'SA');
     assert.equal(describeTcpFlags(0), '.');
     assert.equal(describeTcpFlags(0xff), 'FSRPAUEC');
+    assert.equal(describeTcpFlags(TCP_URG | TCP_ECE), 'UE');
   });
 });
 
@@ -246,6 +256,10 @@ describe('options', () => {
     const { verdict, options } = parse([2, 3, 9, 3, 4, 1, 1, 8, 4, 1, 1, 4, 3, 0, 5, 4, 1, 1, 5, 2, 2, 4, 1, 0]);
     assert.equal(verdict, 0);
     assert.equal(describeTcpOptions(options), '<mss 256>');
+  });
+
+  test('more SACK blocks than a header has room for are skipped', () => {
+    assert.equal(parse([5, 42, ...Array.from({ length: 40 }, () => 7), 2, 4, 1, 0]).options.sackCount, 0);
   });
 
   test('a shift count above 14 is used as 14 (RFC 7323 section 2.3)', () => {
