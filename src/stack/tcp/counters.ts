@@ -1,0 +1,69 @@
+/** What the TCP has done since it was made. Every dropped segment is in exactly one `drop...` counter. */
+export class TcpCounters {
+  segmentsIn = 0;
+  segmentsOut = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+  activeOpens = 0;
+  passiveOpens = 0;
+  attemptFails = 0;
+  establishedResets = 0;
+  resetsOut = 0;
+  retransmittedSegments = 0;
+  retransmittedBytes = 0;
+  fastRecoveries = 0;
+  timeouts = 0;
+  spuriousDuplicates = 0;
+  windowProbes = 0;
+  keepaliveProbes = 0;
+  delayedAcks = 0;
+  pureAcksOut = 0;
+  windowUpdates = 0;
+  zeroWindowsOffered = 0;
+  outOfOrderSegments = 0;
+  challengeAcks = 0;
+  challengeAcksSuppressed = 0;
+  timeWaitReused = 0;
+  timeWaitEvicted = 0;
+  pathMtuReductions = 0;
+  icmpIgnored = 0;
+  transmitBlocked = 0;
+  transmitErrors = 0;
+
+  /** Options that are cut off or longer than the header. */
+  dropMalformedOptions = 0;
+  /** Port 0, or sent to a multicast or broadcast address. */
+  dropBadAddress = 0;
+  /** No connection and no listener: answered with a reset, within its rate. */
+  dropNoConnection = 0;
+  dropResetSuppressed = 0;
+  /** A SYN when the listener's half-open or accept queue was full. */
+  dropSynQueueFull = 0;
+  dropAcceptQueueFull = 0;
+  dropConnectionLimit = 0;
+  /** An acknowledgment, SYN or RST that does not fit the handshake under way. */
+  dropBadHandshake = 0;
+  /** RFC 7323 §5: the timestamp is older than the last one. */
+  dropPaws = 0;
+  /** All of it received before (RFC 9293 §3.10.7.4, first step). */
+  dropDuplicate = 0;
+  /** Behind the window's right edge. */
+  dropBeyondWindow = 0;
+  /** RFC 5961 §3.2: a reset inside the window that does not hit it exactly. */
+  dropBlindReset = 0;
+  /** RFC 5961 §4.2: a SYN on a synchronised connection. */
+  dropUnexpectedSyn = 0;
+  /** RFC 5961 §5.2: an acknowledgment of what was never sent, or of long ago. */
+  dropBadAck = 0;
+  dropNoAck = 0;
+  /** Payload after the peer's own FIN. */
+  dropAfterFin = 0;
+  /** Payload for an application that has closed: answered with a reset. */
+  dropAfterClose = 0;
+  /** Out of order when the reassembly store was full. */
+  dropReassemblyFull = 0;
+  /** A segment mostly received before, when the memory has no room for what its landing would waste. */
+  dropWasteful = 0;
+  /** RFC 1337: a reset in TIME-WAIT. */
+  dropTimeWaitReset = 0;
+}

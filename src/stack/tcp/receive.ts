@@ -1,0 +1,268 @@
+import { FragQueue } from '../../memory/frag-queue.ts';
+import type { PagePool } from '../../memory/page-pool.ts';
+import type { Packet } from '../../nic/packet.ts';
+import { sequenceDifference, sequenceGreater, sequenceLess } from '../../wire/sequence.ts';
+import { MAX_SACK_BLOCKS } from '../../wire/tcp-options.ts';
+import type { TcpConfig } from './config.ts';
+import type { TcpCounters } from './counters.ts';
+import { Reassembly, takeFront } from './reassembly.ts';
+import { ReceiveWindow } from './window.ts';
+
+/** Acknowledgments sent at once when a connection begins: the sender is in slow start and waits for each. */
+const QUICK_ACKS = 16;
+/** The segment size taken for full before any was seen (RFC 9293 §3.7.1). */
+const INITIAL_SEGMENT_BYTES = 536;
+/** RFC 7323 §5.5: a timestamp older than 24 days says nothing. */
+const TIMESTAMP_STALE_MICROS: number = 24 * 86_400 * 1_000_000;
+
+/**
+ * The receiving half of a connection: what arrived, where it is, what was promised, and when to acknowledge. Payload is
+ * moved by reference from the packet to the queue or, out of order, to the reassembly store.
+ */
+export class Receiver {
+  irs = 0;
+  rcvNxt = 0;
+  readonly queue: FragQueue = new FragQueue();
+  readonly reassembly: Reassembly = new Reassembly();
+  readonly window: ReceiveWindow;
+  finReceived = false;
+
+  /** An acknowledgment is to go out with the next flush. */
+  ackNow = false;
+  /** Received and not acknowledged: an acknowledgment goes out with the delayed-ACK timer. */
+  ackDelayed = false;
+  /** Last.ACK.sent (RFC 7323 §4.3). */
+  lastAckSent = 0;
+  advertisedMss = 0;
+  /** The largest payload of a wire segment seen: what RFC 5681 §4.2 calls a full-sized segment. */
+  segmentBytes: number = INITIAL_SEGMENT_BYTES;
+
+  timestampRecent = 0;
+  timestampRecentMicros = 0;
+
+  bytesReceived = 0;
+  outOfOrderSegments = 0;
+
+  #quickAcks = QUICK_ACKS;
+  #unackedBytes = 0;
+  #finSequence = 0;
+  #hasFinSequence = false;
+  #duplicateLeft = 0;
+  #duplicateRight = 0;
+  #hasDuplicate = false;
+  readonly #counters: TcpCounters;
+  readonly #initialSegments: number;
+
+  constructor(pool: PagePool, config: TcpConfig, counters: TcpCounters) {
+    this.window = new ReceiveWindow(pool, config.receiveBufferBytes);
+    this.#counters = counters;
+    this.#initialSegments = config.initialWindowSegments;
+  }
+
+  /** The connection exists: memory for the first flight is set aside. */
+  open(advertisedMss: number): void {
+    this.advertisedMss = advertisedMss;
+    this.window.open(advertisedMss, this.#initialSegments);
+  }
+
+  /** The peer's SYN is here. */
+  begin(irs: number, nowMicros: number): void {
+    this.irs = irs;
+    this.rcvNxt = (irs + 1) | 0;
+    this.lastAckSent = this.rcvNxt;
+    this.timestampRecentMicros = nowMicros;
+    this.segmentBytes = Math.min(INITIAL_SEGMENT_BYTES, this.advertisedMss);
+    this.window.begin(this.rcvNxt);
+  }
+
+  /** RFC 7323 §5.2, R1: the segment's timestamp is older than the last one accepted. */
+  isOldTimestamp(value: number, nowMicros: number): boolean {
+    return (
+      ((value - this.timestampRecent) | 0) < 0 && nowMicros - this.timestampRecentMicros < TIMESTAMP_STALE_MICROS
+    );
+  }
+
+  /** RFC 7323 §4.3 (2). */
+  noteTimestamp(value: number, sequence: number, nowMicros: number): void {
+    if (((value - this.timestampRecent) | 0) < 0 || sequenceGreater(sequence, this.lastAckSent)) return;
+    this.timestampRecent = value;
+    this.timestampRecentMicros = nowMicros;
+  }
+
+  /**
+   * RFC 9293 §3.10.7.4, seventh and eighth step: takes what is new of a segment's payload, and its FIN.
+   * @returns whether there is something to read now that was not before.
+   */
+  takeSegment(packet: Packet, sequence: number, fin: boolean): boolean {
+    const { payloadBytes } = packet;
+    const end = (sequence + payloadBytes) | 0;
+    const before = this.rcvNxt;
+    let finFits = fin;
+    if (payloadBytes > 0) finFits = this.#takePayload(packet, sequence) && fin;
+    // A FIN before data that is here already is none that an honest peer sends.
+    const finIsLast = !sequenceLess(end, this.reassembly.highestEnd(this.rcvNxt)) && !sequenceLess(end, this.rcvNxt);
+    if (finFits && finIsLast && !this.#hasFinSequence) {
+      this.#finSequence = end;
+      this.#hasFinSequence = true;
+      this.ackNow = true;
+    } else if (fin) {
+      this.ackNow = true;
+    }
+    this.#finishAtFin();
+    this.window.settle(this.rcvNxt, this.reassembly.bytes);
+    if (this.finReceived) this.window.close();
+    return this.rcvNxt !== before;
+  }
+
+  /** A segment that was received before, all of it: the peer will want to know (RFC 2883). */
+  noteOldSegment(left: number, right: number): void {
+    this.#noteDuplicate(left, right);
+  }
+
+  /** Blocks for the SACK option of the next acknowledgment: a duplicate first (RFC 2883), then the youngest islands. */
+  writeSack(lefts: Int32Array, rights: Int32Array, limit: number): number {
+    let count = 0;
+    if (this.#hasDuplicate && limit > 0) {
+      lefts[0] = this.#duplicateLeft;
+      rights[0] = this.#duplicateRight;
+      count = 1;
+    }
+    return this.reassembly.writeSack(lefts, rights, count, Math.min(limit, MAX_SACK_BLOCKS));
+  }
+
+  /** Whether the next acknowledgment carries SACK blocks. */
+  get hasSack(): boolean {
+    return this.#hasDuplicate || !this.reassembly.isEmpty;
+  }
+
+  /** A segment with an acknowledgment was sent. */
+  acknowledged(): void {
+    this.lastAckSent = this.rcvNxt;
+    this.ackNow = false;
+    this.ackDelayed = false;
+    this.#unackedBytes = 0;
+    this.#hasDuplicate = false;
+    if (this.#quickAcks > 0) this.#quickAcks--;
+  }
+
+  /** After a pause the sender starts over with a small window: acknowledge quickly again. */
+  quicken(): void {
+    this.#quickAcks = QUICK_ACKS;
+  }
+
+  /** The application is gone: what was not read is given back. */
+  clear(): void {
+    this.queue.clear();
+    this.reassembly.clear();
+    this.window.settle(this.rcvNxt, 0);
+  }
+
+  /** Returns whether the segment's end was within the window, so that a FIN behind it counts. */
+  #takePayload(packet: Packet, segmentSequence: number): boolean {
+    let sequence = segmentSequence;
+    const { payloadBytes } = packet;
+    const received = sequenceDifference(this.rcvNxt, sequence);
+    if (received >= payloadBytes) {
+      this.#noteDuplicate(sequence, (sequence + payloadBytes) | 0);
+      this.#counters.spuriousDuplicates++;
+      return true;
+    }
+    const right = this.#rightEdge();
+    const beyond = sequenceDifference((sequence + payloadBytes) | 0, right);
+    const overhang = Math.max(0, beyond);
+    if (overhang >= payloadBytes - Math.max(0, received)) {
+      this.#counters.dropBeyondWindow++;
+      this.ackNow = true;
+      return false;
+    }
+    const wasteBytes = Math.max(0, received) + overhang;
+    if (wasteBytes > payloadBytes / 2 && !this.window.affordsWaste(wasteBytes)) {
+      this.#counters.dropWasteful++;
+      this.ackNow = true;
+      return false;
+    }
+    this.#noteSegmentSize(packet);
+    if (received > 0) {
+      this.#noteDuplicate(sequence, this.rcvNxt);
+      packet.trimFront(received);
+      sequence = this.rcvNxt;
+    }
+    if (overhang > 0) packet.trimTo(packet.payloadBytes - overhang);
+    if (sequence === this.rcvNxt) this.#takeInOrder(packet);
+    else this.#takeOutOfOrder(packet, sequence);
+    return overhang === 0;
+  }
+
+  /** Nothing is taken behind the peer's FIN, even if it arrives before it. */
+  #rightEdge(): number {
+    if (this.#hasFinSequence && sequenceLess(this.#finSequence, this.window.edge)) return this.#finSequence;
+    return this.window.edge;
+  }
+
+  #takeInOrder(packet: Packet): void {
+    if (this.reassembly.isEmpty) {
+      this.#append(packet, packet.payloadBytes);
+    } else {
+      this.#fillGaps(packet);
+      this.ackNow = true; // RFC 5681 §4.2: a segment that fills a gap is acknowledged at once
+    }
+    packet.disownPayload();
+    // RFC 9293 §3.8.6.3, RFC 5681 §4.2: at least every second full-sized segment.
+    if (this.#quickAcks > 0 || this.#unackedBytes > this.segmentBytes) this.ackNow = true;
+    else this.ackDelayed = true;
+  }
+
+  #append(packet: Packet, bytes: number): void {
+    takeFront(packet, bytes, this.queue);
+    this.bytesReceived += bytes;
+    this.#unackedBytes += bytes;
+    this.rcvNxt = (this.rcvNxt + bytes) | 0;
+  }
+
+  /** Takes of the packet what lies between the islands: what they hold came first and stays. */
+  #fillGaps(packet: Packet): void {
+    let position = this.rcvNxt;
+    while (packet.payloadBytes > 0) {
+      const gap = sequenceDifference(this.reassembly.lowestStart((position + packet.payloadBytes) | 0), position);
+      this.#append(packet, Math.min(gap, packet.payloadBytes));
+      position = this.rcvNxt;
+      this.rcvNxt = this.reassembly.drain(this.rcvNxt, this.queue);
+      packet.trimFront(sequenceDifference(this.rcvNxt, position));
+      position = this.rcvNxt;
+    }
+  }
+
+  #takeOutOfOrder(packet: Packet, sequence: number): void {
+    this.ackNow = true; // RFC 5681 §4.2
+    const end = (sequence + packet.payloadBytes) | 0;
+    const taken = this.reassembly.insert(packet, sequence);
+    if (taken < 0) {
+      this.#counters.dropReassemblyFull++;
+    } else if (taken === 0) {
+      this.#noteDuplicate(sequence, end);
+      this.#counters.spuriousDuplicates++;
+    } else {
+      this.bytesReceived += taken;
+      this.outOfOrderSegments += packet.segments;
+      this.#counters.outOfOrderSegments += packet.segments;
+    }
+  }
+
+  #finishAtFin(): void {
+    if (!this.#hasFinSequence || this.finReceived || this.rcvNxt !== this.#finSequence) return;
+    this.finReceived = true;
+    this.rcvNxt = (this.rcvNxt + 1) | 0;
+  }
+
+  #noteSegmentSize(packet: Packet): void {
+    const bytes = Math.ceil(packet.payloadBytes / packet.segments);
+    if (bytes > this.segmentBytes) this.segmentBytes = Math.min(bytes, Math.max(this.advertisedMss, 1));
+  }
+
+  #noteDuplicate(left: number, right: number): void {
+    this.ackNow = true;
+    this.#hasDuplicate = true;
+    this.#duplicateLeft = left;
+    this.#duplicateRight = right;
+  }
+}

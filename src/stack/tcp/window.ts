@@ -1,0 +1,185 @@
+import { KiB } from '../../core/units.ts';
+import type { PagePool } from '../../memory/page-pool.ts';
+import { sequenceDifference } from '../../wire/sequence.ts';
+import { MAX_WINDOW_SCALE } from './config.ts';
+
+/** Kept out of all promises: the landing of one frame of the largest size that turns out to be a duplicate. */
+const MAX_RESERVE_BYTES: number = 64 * KiB;
+/** Of the free memory, what one SYN may promise: half-open connections come from strangers. */
+const INITIAL_SHARE = 16;
+const MAX_FIELD = 0xffff;
+
+/**
+ * The receive window, and with it the guarantee that no payload is dropped for want of memory: over all connections of
+ * a pool, what was promised and has not arrived never exceeds what the pool's pages can take at that moment, less a
+ * reserve. The edge never moves left (RFC 9293 §3.8.6.2.1), so memory that is promised is spoken for until it is used;
+ * that is why windows begin small and are then shared out by what is free.
+ *
+ * A promise is the window less what lies in it already, out of order: that has its memory, and the missing bytes keep
+ * theirs.
+ */
+export class ReceiveWindow {
+  readonly pool: PagePool;
+  readonly limitBytes: number;
+  /** Shift count that we announced; 0 until the peer has agreed to scaling. */
+  scale = 0;
+  /** RCV.NXT + RCV.WND: the first sequence number that may not be sent. */
+  edge = 0;
+  /** The connection's part of `pool.promisedBytes`. */
+  promisedBytes = 0;
+  /** The last look found too little memory for a useful window: look again when pages come back. */
+  isStarved = false;
+  /** `pool.releaseEpoch` at that look. */
+  seenEpoch = -1;
+  /** The edge as the peer computes it, from what the last segment said. */
+  #visibleEdge = 0;
+  #isOpen = false;
+  readonly #reserveBytes: number;
+  /** What windows may take in all: the pool without the reserve. */
+  readonly #capacityBytes: number;
+
+  constructor(pool: PagePool, limitBytes: number) {
+    this.pool = pool;
+    const capacityBytes = pool.chunkCount * pool.chunkBytes;
+    this.limitBytes = Math.min(limitBytes, capacityBytes);
+    this.#reserveBytes = Math.min(MAX_RESERVE_BYTES + 2 * pool.chunkBytes, capacityBytes / 4);
+    this.#capacityBytes = capacityBytes - this.#reserveBytes;
+  }
+
+  /** The shift count to offer: the smallest that can express the limit (RFC 7323 §2.3). */
+  get offeredScale(): number {
+    let scale = 0;
+    while (scale < MAX_WINDOW_SCALE && this.limitBytes > MAX_FIELD * 2 ** scale) scale++;
+    return scale;
+  }
+
+  /**
+   * Enters the pool and promises a window for the first flight, before the peer's sequence number is known: what a SYN
+   * says holds from then on.
+   */
+  open(mssBytes: number, initialSegments: number): void {
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    this.pool.sharers++;
+    const roomBytes = this.#freeBytes() - this.pool.promisedBytes;
+    const shareBytes = Math.floor(roomBytes / INITIAL_SHARE);
+    const bytes = Math.max(0, Math.min(initialSegments * mssBytes, shareBytes, this.limitBytes, MAX_FIELD));
+    this.promisedBytes = bytes;
+    this.pool.promisedBytes += bytes;
+    this.isStarved = bytes < 2 * mssBytes;
+    this.seenEpoch = this.pool.releaseEpoch;
+  }
+
+  /** The peer's initial sequence number is known. */
+  begin(rcvNxt: number): void {
+    this.edge = (rcvNxt + this.promisedBytes) | 0;
+    this.#visibleEdge = this.edge;
+  }
+
+  /** Brings the promise in line with what has arrived: `rcvNxt` moved, or `storedBytes` lie ahead of it. */
+  settle(rcvNxt: number, storedBytes: number): void {
+    if (!this.#isOpen) return;
+    const promised = Math.max(0, sequenceDifference(this.edge, rcvNxt) - storedBytes);
+    this.pool.promisedBytes += promised - this.promisedBytes;
+    this.promisedBytes = promised;
+  }
+
+  /** Moves the edge right by what `gain` answered. */
+  advance(gain: number, rcvNxt: number, storedBytes: number): void {
+    this.edge = (this.edge + gain) | 0;
+    this.settle(rcvNxt, storedBytes);
+  }
+
+  /**
+   * How far right memory and buffer let the edge move, or 0 if that is not far enough to be worth it (RFC 9293
+   * §3.8.6.2.2).
+   */
+  gain(rcvNxt: number, unreadBytes: number, storedBytes: number, mssBytes: number): number {
+    if (!this.#isOpen) return 0;
+    const { pool } = this;
+    const windowBytes = sequenceDifference(this.edge, rcvNxt);
+    const heldBytes = unreadBytes + storedBytes;
+    const shareBytes = this.#shareBytes(heldBytes);
+    const bufferBytes = this.limitBytes - heldBytes;
+    const largestBytes = MAX_FIELD * 2 ** this.scale;
+    // A whole number of window units, so that the peer sees the edge where it is.
+    const wantedBytes = Math.min(Math.min(shareBytes, bufferBytes) + storedBytes, largestBytes);
+    const gain = wantedBytes - (wantedBytes % 2 ** this.scale) - windowBytes;
+    const enoughBytes = Math.min(mssBytes, Math.max(1, Math.floor(this.#certainBytes() / 2)));
+    this.seenEpoch = pool.releaseEpoch;
+    this.isStarved = gain < enoughBytes && windowBytes < 2 * mssBytes && shareBytes < bufferBytes;
+    return gain >= enoughBytes ? gain : 0;
+  }
+
+  /** The window field of a segment that acknowledges `rcvNxt`. */
+  field(rcvNxt: number): number {
+    const windowBytes = Math.max(0, sequenceDifference(this.edge, rcvNxt));
+    const unit = 2 ** this.scale;
+    let field = Math.floor(windowBytes / unit);
+    const missing = sequenceDifference(this.#visibleEdge, rcvNxt) - field * unit;
+    if (missing > 0 && this.#isOpen) {
+      // RFC 7323 §2.4: rounding down would seem to shrink the window. Rounding up promises up to a unit more, which the
+      // reserve is good for, while it lasts.
+      const extra = (field + 1) * unit - windowBytes;
+      const { pool } = this;
+      if (pool.availableBytes - pool.promisedBytes - extra >= this.#reserveBytes / 2 && field < MAX_FIELD) {
+        field++;
+        this.edge = (this.edge + extra) | 0;
+        pool.promisedBytes += extra;
+        this.promisedBytes += extra;
+      }
+    }
+    field = Math.min(field, MAX_FIELD);
+    this.#visibleEdge = (rcvNxt + field * unit) | 0;
+    return field;
+  }
+
+  /** The edge as it stands in the peer's books. */
+  get visibleEdge(): number {
+    return this.#visibleEdge;
+  }
+
+  /** The window field of a SYN, which is never scaled (RFC 7323 §2.2): what `open` promised. */
+  get synField(): number {
+    return this.promisedBytes;
+  }
+
+  /** Whether the landing of bytes that will not be kept can be afforded. */
+  affordsWaste(bytes: number): boolean {
+    return this.pool.availableBytes - this.pool.promisedBytes >= this.#reserveBytes / 2 + bytes;
+  }
+
+  /** Nothing more will come: takes the promise back, and lets the others look at what that frees. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.pool.sharers--;
+    if (this.promisedBytes > 0) this.pool.releaseEpoch++;
+    this.pool.promisedBytes -= this.promisedBytes;
+    this.promisedBytes = 0;
+    this.isStarved = false;
+  }
+
+  #freeBytes(): number {
+    return Math.max(0, this.pool.availableBytes - this.#reserveBytes);
+  }
+
+  /**
+   * What of the free memory this connection may promise. Alone it may have all. Among others it has its part of one half
+   * of the memory for certain; of the other half it may have no more, with what it holds unread, than it leaves free
+   * (dynamic thresholds, Choudhury and Hahne 1998). So readers that do not read cannot starve those that do.
+   */
+  #shareBytes(heldBytes: number): number {
+    const { pool } = this;
+    const roomBytes = this.#freeBytes() - (pool.promisedBytes - this.promisedBytes);
+    if (pool.sharers <= 1) return roomBytes;
+    const certainBytes = this.#certainBytes() - heldBytes;
+    const commonBytes = Math.floor((roomBytes - this.#capacityBytes / 2 - heldBytes) / 2);
+    return Math.min(roomBytes, Math.max(certainBytes, commonBytes));
+  }
+
+  #certainBytes(): number {
+    const { sharers } = this.pool;
+    return sharers <= 1 ? this.limitBytes : Math.min(this.limitBytes, Math.floor(this.#capacityBytes / 2 / sharers));
+  }
+}
