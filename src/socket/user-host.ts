@@ -1,0 +1,441 @@
+import { lookup } from 'node:dns/promises';
+import { channels } from '../core/channels.ts';
+import type { Clock } from '../core/clock.ts';
+import { ERRNO } from '../core/errno.ts';
+import { DevmemError, errnoError, invalidArgument } from '../core/errors.ts';
+import { BindingTable, type Binding } from '../memory/binding.ts';
+import type { DeviceMemory, MemoryUser } from '../memory/device-memory.ts';
+import type { PagePool } from '../memory/page-pool.ts';
+import type { Nic } from '../nic/nic.ts';
+import type { SteeringRule } from '../nic/steering.ts';
+import type { Stack } from '../stack/stack.ts';
+import type { TcpConnection } from '../stack/tcp/connection.ts';
+import { IpAddress, parsePrefix } from '../wire/address.ts';
+import type { DevmemSocket } from './devmem-socket.ts';
+import { Engine } from './engine.ts';
+import type {
+  BindRxOptions,
+  ConnectOptions,
+  ConservationReport,
+  Host,
+  HostStats,
+  ListenOptions,
+  RxBinding,
+  SteeringHandle,
+  SteerRule,
+  TxBinding,
+} from './host-api.ts';
+import { checkConservation, memoryStats, sendMemoryStats, socketStats, type Inventory } from './host-stats.ts';
+import { UserListener, type Listener, type ListeningHost } from './listener.ts';
+import { SendMemory } from './send-buffer.ts';
+import { snapshot } from './snapshot.ts';
+import { SteeringLease } from './steering-lease.ts';
+import { transmitted } from './transmit-fence.ts';
+import { UserSocket, type SocketHost } from './user-socket.ts';
+
+const DEFAULT_BACKLOG = 128;
+/** How long `close` waits for peers to acknowledge. */
+const CLOSE_TIMEOUT_MS = 1000;
+const CLOSE_LOOKS = 10;
+/** Ids of memories to send from: far from those of receive bindings, which count from 1. */
+const FIRST_TX_ID = 0x4000_0000;
+
+export interface UserHostOptions {
+  nic: Nic;
+  stack: Stack;
+  clock: Clock;
+}
+
+/** The user engine: our own stack over our own NIC. */
+export class UserHost implements Host, SocketHost, ListeningHost {
+  readonly nic: Nic;
+  readonly stack: Stack;
+  readonly engine: Engine;
+  readonly hostPool: PagePool;
+  readonly sendMemory: SendMemory = new SendMemory();
+
+  readonly #bindings: BindingTable;
+  readonly #sockets = new Set<UserSocket>();
+  readonly #listeners = new Set<UserListener>();
+  readonly #txMemories = new Map<number, DeviceMemory>();
+  #lastTxId = FIRST_TX_ID;
+  #refs = 0;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: UserHostOptions) {
+    this.nic = options.nic;
+    this.stack = options.stack;
+    this.hostPool = options.nic.hostPool;
+    this.engine = new Engine(options.stack, options.nic.link, options.clock);
+    this.#bindings = new BindingTable(options.nic);
+    this.engine.kick();
+  }
+
+  // ---- memory ----
+
+  bindRx(memory: DeviceMemory, options: BindRxOptions): Promise<RxBinding> {
+    return this.#attempt(() => {
+      const { chunkBytes } = options;
+      const binding = this.#bindings.bind({
+        memory,
+        queueIds: options.queues,
+        ...(chunkBytes === undefined ? {} : { chunkBytes }),
+      });
+      this.engine.kick();
+      return new UserRxBinding(binding);
+    });
+  }
+
+  bindTx(memory: DeviceMemory): Promise<TxBinding> {
+    return this.#attempt(() => {
+      const dmabufId = ++this.#lastTxId;
+      const binding = new UserTxBinding(dmabufId, memory, () => this.#txMemories.delete(dmabufId));
+      this.#txMemories.set(dmabufId, memory);
+      return binding;
+    });
+  }
+
+  // ---- flows ----
+
+  steer(rule: SteerRule): SteeringHandle {
+    this.#live();
+    const id = this.nic.steer(compileRule(rule));
+    const remove = (): void => void this.nic.steering.remove(id);
+    return { id, remove, [Symbol.dispose]: remove };
+  }
+
+  listen(options: ListenOptions): Promise<Listener> {
+    return this.#attempt(() => {
+      options.signal?.throwIfAborted();
+      const { into } = options;
+      const address = options.address === undefined ? null : this.#ownAddress(options.address);
+      const pool = this.#poolOf(into);
+      const listener = this.stack.tcp.listen({
+        address,
+        port: checkPort(options.port, 0),
+        backlog: options.backlog ?? DEFAULT_BACKLOG,
+        pool,
+      });
+      const { port } = listener;
+      try {
+        const rule: SteeringRule = { protocol: 'tcp', destinationPort: port, queues: into?.queueIds ?? [] };
+        if (address !== null) rule.destination = address;
+        const lease = into === undefined ? null : this.#lease(rule);
+        const userListener = new UserListener(this, listener, port, pool, lease);
+        this.#listeners.add(userListener);
+        options.signal?.addEventListener('abort', () => userListener.close(), { once: true });
+        return userListener;
+      } catch (error) {
+        listener.close(this.nowMicros());
+        throw error;
+      }
+    });
+  }
+
+  async connect(options: ConnectOptions): Promise<DevmemSocket> {
+    this.#live();
+    options.signal?.throwIfAborted();
+    const { into } = options;
+    const remotePort = checkPort(options.port, 1);
+    const remote = await resolveHost(options.host);
+    this.#live();
+    options.signal?.throwIfAborted();
+    const pool = this.#poolOf(into);
+    const connection = this.stack.tcp.connect(
+      {
+        remote,
+        remotePort,
+        local: options.localAddress === undefined ? null : this.#ownAddress(options.localAddress),
+        localPort: options.localPort ?? 0,
+        pool,
+      },
+      this.nowMicros(),
+    );
+    const lease = into === undefined ? null : this.#connectLease(connection, into);
+    const socket = this.adopt(connection, pool, lease);
+    this.engine.kick();
+    try {
+      await socket.connected(options.signal);
+    } catch (error) {
+      socket.abort();
+      throw error;
+    }
+    return socket;
+  }
+
+  adopt(connection: TcpConnection, pool: PagePool, lease: SteeringLease | null): UserSocket {
+    const socket = new UserSocket({ host: this, connection, pool, lease });
+    this.#sockets.add(socket);
+    if (channels.socketConnected.hasSubscribers) channels.socketConnected.publish({ socket });
+    return socket;
+  }
+
+  // ---- looking in ----
+
+  stats(): HostStats {
+    const { nic, stack } = this;
+    const idOf = (pool: PagePool): number => (pool === this.hostPool ? 0 : this.dmabufIdOf(pool));
+    return {
+      engine: 'user',
+      link: { name: nic.link.name, mtuBytes: nic.link.mtuBytes },
+      addresses: stack.addresses.list.map((entry) => entry.address.toString()),
+      nic: snapshot(nic.counters),
+      queues: nic.rxQueues.map((queue) => ({
+        id: queue.id,
+        dmabufId: idOf(queue.pool),
+        pagesInRing: queue.pagesInRing,
+        ...snapshot(queue.counters),
+      })),
+      stack: snapshot(stack.counters),
+      tcp: snapshot(stack.tcp.counters),
+      memory: memoryStats(this.#inventory()),
+      sendMemory: sendMemoryStats(this.sendMemory),
+      sockets: [...this.#sockets].map((socket) => socketStats(socket, idOf(socket.pool))),
+      listeners: [...this.#listeners].map((listener) => listener.port),
+    };
+  }
+
+  checkConservation(): ConservationReport {
+    return checkConservation(this.#inventory(), this.sendMemory);
+  }
+
+  ref(): void {
+    this.#refs++;
+    this.engine.hold();
+  }
+
+  unref(): void {
+    if (this.#refs === 0) return;
+    this.#refs--;
+    this.engine.drop();
+  }
+
+  // ---- the end ----
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.engine.hold();
+    for (const listener of this.#listeners) listener.close();
+    const sockets = [...this.#sockets];
+    await Promise.all(sockets.map((socket) => socket.close({ timeoutMs: CLOSE_TIMEOUT_MS })));
+    for (const socket of sockets) socket.abort();
+    this.engine.kick();
+    await transmitted(this.nic);
+    // Sockets wait for the same, each for itself.
+    for (let i = 0; i < CLOSE_LOOKS && sockets.some((socket) => !socket.isSendIdle); i++) await transmitted(this.nic);
+    this.#bindings.close();
+    this.#txMemories.clear();
+    this.engine.drop();
+    this.engine.stop();
+    this.nic.link.close();
+  }
+
+  // ---- for sockets and listeners ----
+
+  nowMicros(): number {
+    return this.engine.nowMicros();
+  }
+
+  kick(): void {
+    this.engine.kick();
+  }
+
+  whenTransmitted(callback: () => void): void {
+    void this.#afterTransmission(callback);
+  }
+
+  dmabufIdOf(pool: PagePool): number {
+    for (const binding of this.#bindings) if (binding.pool === pool) return binding.dmabufId;
+    return 0;
+  }
+
+  findTx(dmabufId: number): DeviceMemory | undefined {
+    return this.#txMemories.get(dmabufId);
+  }
+
+  forget(socket: UserSocket): void {
+    this.#sockets.delete(socket);
+  }
+
+  forgetListener(listener: UserListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  async #afterTransmission(callback: () => void): Promise<void> {
+    await transmitted(this.nic);
+    if (!this.engine.stopped) this.stack.handle(this.nowMicros());
+    callback();
+    this.engine.kick();
+  }
+
+  #inventory(): Inventory {
+    // A connection that is over is its socket's alone, which may still have something to read.
+    const connections = new Set<TcpConnection>(this.stack.tcp.connections);
+    for (const socket of this.#sockets) connections.add(socket.connection);
+    return {
+      nic: this.nic,
+      bindings: this.#bindings,
+      sockets: this.#sockets,
+      connections,
+    };
+  }
+
+  /** Runs what an engine in another process would take time for: its errors are rejections. */
+  // oxlint-disable-next-line require-await -- the interface is asynchronous
+  async #attempt<T>(work: () => T): Promise<T> {
+    this.#live();
+    return work();
+  }
+
+  #live(): void {
+    if (this.#closing === null) return;
+    throw new DevmemError('ERR_DEVMEM_DISPOSED', 'the host is closed', { hint: 'open another one' });
+  }
+
+  #poolOf(into: RxBinding | undefined): PagePool {
+    if (into === undefined) return this.hostPool;
+    const binding = this.#bindings.find(into.dmabufId);
+    if (binding === undefined || binding.closed || binding.memory !== into.memory) {
+      throw invalidArgument(`binding ${into.dmabufId} is not one of this host's`, 'pass what bindRx of this host gave');
+    }
+    return binding.pool;
+  }
+
+  #ownAddress(text: string): IpAddress {
+    const address = IpAddress.parse(text);
+    if (address === null) throw invalidArgument(`${text} is not an IP address`);
+    if (this.stack.addresses.find(address) !== null) return address;
+    const own = this.stack.addresses.list.map((entry) => entry.address.toString()).join(', ');
+    throw errnoError(ERRNO.EADDRNOTAVAIL, `${text} is not an address of this host`, { hint: `it has ${own}` });
+  }
+
+  #lease(rule: SteeringRule): SteeringLease {
+    return new SteeringLease(this.nic.steering, [this.nic.steer(rule)]);
+  }
+
+  /** In place before the SYN has left: nothing of the connection arrives on another queue. */
+  #connectLease(connection: TcpConnection, into: RxBinding): SteeringLease {
+    try {
+      return this.#lease({
+        protocol: 'tcp',
+        source: connection.remoteAddress,
+        sourcePort: connection.remotePort,
+        destination: connection.localAddress,
+        destinationPort: connection.localPort,
+        queues: into.queueIds,
+      });
+    } catch (error) {
+      connection.abort(this.nowMicros());
+      throw error;
+    }
+  }
+}
+
+class UserRxBinding implements RxBinding {
+  readonly dmabufId: number;
+  readonly memory: DeviceMemory;
+  readonly queueIds: readonly number[];
+  readonly #binding: Binding;
+
+  constructor(binding: Binding) {
+    this.#binding = binding;
+    this.dmabufId = binding.dmabufId;
+    this.memory = binding.memory;
+    this.queueIds = binding.queueIds;
+  }
+
+  get closed(): boolean {
+    return this.#binding.closed;
+  }
+
+  close(): void {
+    this.#binding.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+}
+
+class UserTxBinding implements TxBinding, MemoryUser {
+  readonly dmabufId: number;
+  readonly memory: DeviceMemory;
+  readonly #onClose: () => void;
+  #closed = false;
+
+  constructor(dmabufId: number, memory: DeviceMemory, onClose: () => void) {
+    this.dmabufId = dmabufId;
+    this.memory = memory;
+    this.#onClose = onClose;
+    memory.attach(this);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  describe(): string {
+    return `transmit binding ${this.dmabufId}`;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.memory.detach(this);
+    this.#onClose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+}
+
+function checkPort(port: number, least: number): number {
+  if (Number.isInteger(port) && port >= least && port <= 0xffff) return port;
+  throw invalidArgument(`${port} is not a TCP port`, `give an integer from ${least} to 65535`);
+}
+
+async function resolveHost(host: string): Promise<IpAddress> {
+  const literal = IpAddress.parse(host);
+  if (literal !== null) return literal;
+  const { address } = await lookup(host);
+  return IpAddress.parse(address)!;
+}
+
+function compileRule(rule: SteerRule): SteeringRule {
+  const compiled: SteeringRule = {
+    protocol: rule.protocol ?? 'tcp',
+    queues: rule.queues ?? rule.into?.queueIds ?? [],
+  };
+  if (rule.source !== undefined) {
+    const { address, bits } = parseMatch(rule.source);
+    compiled.source = address;
+    compiled.sourcePrefixBits = bits;
+  }
+  if (rule.destination !== undefined) {
+    const { address, bits } = parseMatch(rule.destination);
+    compiled.destination = address;
+    compiled.destinationPrefixBits = bits;
+  }
+  if (rule.sourcePort !== undefined) compiled.sourcePort = checkPort(rule.sourcePort, 0);
+  if (rule.destinationPort !== undefined) compiled.destinationPort = checkPort(rule.destinationPort, 0);
+  return compiled;
+}
+
+function parseMatch(text: string): { address: IpAddress; bits: number } {
+  const address = IpAddress.parse(text);
+  if (address !== null) return { address, bits: address.family === 4 ? 32 : 128 };
+  const prefix = parsePrefix(text);
+  if (prefix === null) throw invalidArgument(`${text} is not an IP address or prefix`, 'write 10.9.0.1 or 10.9.0.0/16');
+  return { address: prefix.address, bits: prefix.lengthBits };
+}

@@ -1,0 +1,333 @@
+import { ERRNO } from '../core/errno.ts';
+import { errnoError } from '../core/errors.ts';
+import type { DeviceMemory } from '../memory/device-memory.ts';
+import type { PagePool } from '../memory/page-pool.ts';
+import type { TokenRange } from '../memory/tokens.ts';
+import type { TcpConnection } from '../stack/tcp/connection.ts';
+import {
+  EVENT_ACKED,
+  EVENT_CLOSED,
+  EVENT_CONNECTED,
+  EVENT_ERROR,
+  EVENT_READABLE,
+  EVENT_WRITABLE,
+} from '../stack/tcp/state.ts';
+import {
+  DevmemSocket,
+  type CloseOptions,
+  type SendFromOptions,
+  type SendmsgRequest,
+  type SignalOptions,
+} from './devmem-socket.ts';
+import type { Engine, Settling } from './engine.ts';
+import { MSG_SOCK_DEVMEM } from './flags.ts';
+import { Gate } from './gate.ts';
+import type { Message } from './message.ts';
+import { Receiver, type ReceivingHost } from './receiver.ts';
+import type { CompletionRange } from './send-ledger.ts';
+import { Sender, type SendingHost } from './sender.ts';
+import { snapshot } from './snapshot.ts';
+import { SocketStatus } from './status.ts';
+import type { SteeringLease } from './steering-lease.ts';
+
+const DEFAULT_LINGER_MS = 5000;
+
+/** What a socket needs of the host that it belongs to. */
+export interface SocketHost extends ReceivingHost, SendingHost {
+  readonly engine: Engine;
+  /** Calls back once the link has let go of everything sent before now, and the stack has looked again. */
+  whenTransmitted(callback: () => void): void;
+  /** The connection is over and nothing of it is left with the application. */
+  forget(socket: UserSocket): void;
+}
+
+export interface UserSocketOptions {
+  host: SocketHost;
+  connection: TcpConnection;
+  /** Where payload of the connection is to land: a binding's pages, or the host's. */
+  pool: PagePool;
+  /** The rule that steers to it; given back when the connection ends. */
+  lease: SteeringLease | null;
+}
+
+/** A socket of the user engine: a connection of our own TCP. */
+export class UserSocket extends DevmemSocket implements Settling {
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly family: 'IPv4' | 'IPv6';
+  readonly readable: Gate = new Gate();
+  readonly writable: Gate = new Gate();
+  readonly connection: TcpConnection;
+  readonly pool: PagePool;
+
+  readonly #host: SocketHost;
+  readonly #status: SocketStatus;
+  readonly #receiver: Receiver;
+  readonly #sender: Sender;
+  /** Opens at every event: who waits for a state of the connection waits here. */
+  readonly #progress = new Gate();
+  #lease: SteeringLease | null;
+  #events = 0;
+  #isListed = false;
+  /** The connection is over: TIME-WAIT or gone. */
+  #ended = false;
+  #isRef = true;
+  #holds = true;
+
+  constructor(options: UserSocketOptions) {
+    super();
+    const { host, connection } = options;
+    this.#host = host;
+    this.connection = connection;
+    this.#lease = options.lease;
+    this.localAddress = connection.localAddress.toString();
+    this.localPort = connection.localPort;
+    this.remoteAddress = connection.remoteAddress.toString();
+    this.remotePort = connection.remotePort;
+    this.family = connection.remoteAddress.family === 4 ? 'IPv4' : 'IPv6';
+    this.#status = new SocketStatus(connection);
+    this.pool = options.pool;
+    this.#receiver = new Receiver(this.#status, host, this.counters, options.pool !== host.hostPool);
+    const peer = `${this.remoteAddress}:${this.remotePort}`;
+    this.#sender = new Sender(this.#status, host, this.counters, this.writable, peer);
+    host.engine.hold();
+    connection.observer = this;
+    // It may have ended before anybody looked.
+    if (connection.errno !== 0 || connection.state === 'CLOSED') this.tcpEvent(connection, EVENT_ERROR);
+  }
+
+  get closed(): boolean {
+    return this.#status.closed;
+  }
+
+  get tokensHeld(): number {
+    return this.#receiver.tokens.outstanding;
+  }
+
+  /** Tokens out for a pool's pages. */
+  tokensOf(pool: PagePool): number {
+    return this.#receiver.tokensOf(pool);
+  }
+
+  /** Chunks of the host's send memory that hold copies of ours. */
+  get sendChunksHeld(): number {
+    return this.#sender.chunksHeld;
+  }
+
+  /** No memory is lent to the connection any more. */
+  get isSendIdle(): boolean {
+    return this.#sender.isIdle;
+  }
+
+  get readableBytes(): number {
+    return this.connection.receiveQueue.bytes;
+  }
+
+  /** From inside the stack: notes what happened, for `settle`. */
+  tcpEvent(_connection: TcpConnection, events: number): void {
+    this.#events |= events;
+    if (this.#isListed) return;
+    this.#isListed = true;
+    this.#host.engine.settleLater(this);
+  }
+
+  /** Tells the application what has happened. */
+  settle(): void {
+    const events = this.#events;
+    this.#events = 0;
+    this.#isListed = false;
+    if ((events & (EVENT_CLOSED | EVENT_ERROR)) !== 0) this.#end(this.connection.errno);
+    if ((events & EVENT_ACKED) !== 0) this.#sender.advance();
+    if ((events & (EVENT_READABLE | EVENT_CLOSED | EVENT_ERROR)) !== 0) this.readable.open();
+    if ((events & (EVENT_WRITABLE | EVENT_ACKED | EVENT_CONNECTED | EVENT_CLOSED | EVENT_ERROR)) !== 0) {
+      this.writable.open();
+    }
+    this.#progress.open();
+    if (this.#ended) this.#forgetIfEmpty();
+  }
+
+  /** Resolves when the handshake is done. @throws DevmemError ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ... */
+  async connected(signal?: AbortSignal): Promise<void> {
+    const { connection } = this;
+    while (connection.state === 'SYN-SENT' || connection.state === 'SYN-RECEIVED') await this.#progress.wait(signal);
+    if (connection.errno === 0 && connection.state !== 'CLOSED') return;
+    throw errnoError(connection.errno || ERRNO.ECONNABORTED, `connect ${this.remoteAddress}:${this.remotePort}`, {
+      syscall: 'connect',
+    });
+  }
+
+  recvmsgSync(message: Message, flags: number = MSG_SOCK_DEVMEM): number {
+    return this.#receiver.recvmsg(message, flags, this);
+  }
+
+  read(target: Uint8Array): number {
+    return this.#receiver.read(target);
+  }
+
+  dontneed(ranges: readonly TokenRange[]): number {
+    const freed = this.#receiver.dontneed(ranges);
+    if (this.#ended) this.#forgetIfEmpty();
+    return freed;
+  }
+
+  releaseTokens(start: number, count: number): number {
+    const freed = this.#receiver.releaseTokens(start, count);
+    if (this.#ended) this.#forgetIfEmpty();
+    return freed;
+  }
+
+  sendmsgSync(request: SendmsgRequest): number {
+    return this.#sender.sendmsg(request);
+  }
+
+  writeSync(bytes: Uint8Array, start = 0): number {
+    return this.#sender.write(bytes, start);
+  }
+
+  sendFrom(memory: DeviceMemory, options: SendFromOptions = {}): Promise<void> {
+    return this.#sender.sendFrom(memory, options, (errno) => this.failure(errno, 'sendmsg'));
+  }
+
+  write(bytes: Uint8Array, options: SignalOptions = {}): Promise<void> {
+    return this.#sender.writeAll(bytes, options, (errno) => this.failure(errno, 'sendmsg'));
+  }
+
+  completions(): CompletionRange | null {
+    return this.#sender.completions();
+  }
+
+  shutdown(): void {
+    if (this.closed || this.#status.sendEnded) return;
+    this.#status.sendEnded = true;
+    this.connection.shutdown(this.#host.nowMicros());
+    this.writable.open();
+    this.#host.kick();
+  }
+
+  async close(options: CloseOptions = {}): Promise<void> {
+    const wasClosed = this.#status.closed;
+    this.#status.closed = true;
+    if (!wasClosed) {
+      const isReset = this.readableBytes > 0;
+      this.connection.close(this.#host.nowMicros());
+      this.#release();
+      if (isReset) this.#end(ERRNO.ECONNABORTED);
+    }
+    await this.#finAcknowledged(options.timeoutMs ?? DEFAULT_LINGER_MS, options.signal);
+    this.#unhold();
+  }
+
+  abort(): void {
+    if (!this.#ended) this.connection.abort(this.#host.nowMicros());
+    if (!this.#status.closed) {
+      this.#status.closed = true;
+      this.#release();
+    }
+    this.#end(ERRNO.ECONNABORTED);
+    this.#progress.open();
+    this.#host.kick();
+  }
+
+  info(): object {
+    return {
+      ...this.connection.info(this.#host.nowMicros()),
+      tokensHeld: this.tokensHeld,
+      counters: snapshot(this.counters),
+    };
+  }
+
+  get noDelay(): boolean {
+    return this.connection.noDelay;
+  }
+
+  set noDelay(enable: boolean) {
+    this.connection.noDelay = enable;
+    this.#host.kick();
+  }
+
+  keepAlive(enable: boolean): void {
+    this.connection.setKeepalive(enable, this.#host.nowMicros());
+    this.#host.kick();
+  }
+
+  ref(): void {
+    if (this.#isRef) return;
+    this.#isRef = true;
+    if (this.#holds) this.#host.engine.hold();
+  }
+
+  unref(): void {
+    if (!this.#isRef) return;
+    this.#isRef = false;
+    if (this.#holds) this.#host.engine.drop();
+  }
+
+  /** Returns what the application and the queue hold, and wakes everybody who waits. */
+  #release(): void {
+    this.#receiver.close();
+    this.readable.open();
+    this.writable.open();
+    this.#forgetIfEmpty();
+  }
+
+  /** @param errno 0: in good order; otherwise why not. */
+  #end(errno: number): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#endSending(errno);
+    this.#lease?.release();
+    this.#lease = null;
+    this.#unhold();
+    this.#forgetIfEmpty();
+  }
+
+  /** What is not complete yet is when the link has let go of it, or fails then: the stack will not say so any more. */
+  #endSending(errno: number): void {
+    const finish = (): void => {
+      if (errno === 0) this.#sender.advance();
+      else this.#sender.fail(errno);
+      this.#forgetIfEmpty();
+    };
+    this.#sender.advance();
+    if (this.#sender.isIdle) return;
+    if (errno !== 0 && this.connection.isMemoryReleased) this.#sender.fail(errno);
+    else this.#host.whenTransmitted(finish);
+  }
+
+  #unhold(): void {
+    if (!this.#holds) return;
+    this.#holds = false;
+    if (this.#isRef) this.#host.engine.drop();
+  }
+
+  #forgetIfEmpty(): void {
+    if (this.#ended && this.tokensHeld === 0 && this.readableBytes === 0 && this.#sender.isIdle)
+      this.#host.forget(this);
+  }
+
+  async #finAcknowledged(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+    if (timeoutMs <= 0 || this.#isFinAcknowledged()) return;
+    const wait = { isOver: false };
+    const timer = setTimeout(() => {
+      wait.isOver = true;
+      this.#progress.open();
+    }, timeoutMs);
+    try {
+      while (!wait.isOver && !this.#isFinAcknowledged()) {
+        // The stack makes no event of this: look again after each of its turns.
+        this.tcpEvent(this.connection, 0);
+        await this.#progress.wait(signal);
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #isFinAcknowledged(): boolean {
+    if (this.#ended || this.connection.errno !== 0) return true;
+    const { state } = this.connection;
+    return state === 'FIN-WAIT-2' || state === 'TIME-WAIT' || state === 'CLOSED';
+  }
+}

@@ -1,0 +1,4 @@
+import { contractSuite } from '../../testing/contract.ts';
+import { userEngine } from '../../testing/hosts.ts';
+
+contractSuite(userEngine);
