@@ -1,0 +1,220 @@
+import type { CliContext } from './context.ts';
+import { EXIT_OK, exitCodeOf, setupError, UsageError } from './exit.ts';
+import { formatEndpoint } from './endpoint.ts';
+import { linkName, ownAddresses, type LinkOptions } from './link-options.ts';
+import { openLinkHost } from './open-host.ts';
+import { PatternCheck } from './pattern.ts';
+import { receiveDocument, renderReceived, type ReceivedStream, type ReceiveFacts } from './receive-result.ts';
+import { renderError } from './report-error.ts';
+import { OutputSink } from './sink.ts';
+import { StreamReceiver } from './stream-receiver.ts';
+import { formatBytes } from './ui/units.ts';
+import { DeviceMemory } from '../memory/device-memory.ts';
+import type { ExporterName } from '../memory/exporters/exporter.ts';
+import type { Host, RxBinding } from '../socket/host-api.ts';
+import type { DevmemSocket } from '../socket/devmem-socket.ts';
+
+interface ReceiveOptions extends LinkOptions {
+  readonly port: number;
+  readonly connections: number;
+  readonly output?: string;
+  readonly digest: string;
+  readonly validate?: number;
+}
+
+/** Where the number of the connection goes in `--output part.%n`. */
+const NUMBER = '%n';
+
+/** `devmem-tcp recv`. */
+export async function receive(context: CliContext): Promise<number> {
+  const options = context.command.opts<ReceiveOptions>();
+  checkOutput(options);
+  const link = linkName(options);
+  ownAddresses(options);
+  const outputs = new Outputs(options);
+  await outputs.openFirst();
+  const job = new ReceiveJob(context, options, outputs);
+  try {
+    await job.open(link);
+    await job.accept();
+  } finally {
+    await job.close();
+  }
+  return job.report();
+}
+
+function checkOutput(options: ReceiveOptions): void {
+  const { output, connections } = options;
+  if (output === undefined || connections === 1 || output.includes(NUMBER)) return;
+  throw new UsageError(
+    `--output ${output} is one file for ${connections} connections`,
+    `put ${NUMBER} in its name for a file each, such as ${output === '-' ? 'stream' : output}.${NUMBER}`,
+  );
+}
+
+/** The files of `--output`: one, opened before anything else, or one a connection. */
+class Outputs {
+  readonly #pattern: string | null;
+  readonly #isShared: boolean;
+  #first: OutputSink | null = null;
+
+  constructor(options: ReceiveOptions) {
+    this.#pattern = options.output ?? null;
+    this.#isShared = this.#pattern?.includes(NUMBER) === false;
+  }
+
+  get isStdout(): boolean {
+    return this.#pattern === '-';
+  }
+
+  /** A file that cannot be opened is better found out before the sender has begun. */
+  async openFirst(): Promise<void> {
+    if (this.#pattern !== null && this.#isShared) this.#first = await OutputSink.open(this.#pattern);
+  }
+
+  async forConnection(number: number): Promise<OutputSink | null> {
+    if (this.#first !== null) return this.#first;
+    return this.#pattern === null ? null : OutputSink.open(this.#pattern.replaceAll(NUMBER, String(number)));
+  }
+}
+
+class ReceiveJob {
+  readonly #context: CliContext;
+  readonly #options: ReceiveOptions;
+  readonly #outputs: Outputs;
+  readonly #streams: ReceivedStream[] = [];
+  readonly #receivers: StreamReceiver[] = [];
+  #memory: DeviceMemory | null = null;
+  #host: Host | null = null;
+  #binding: RxBinding | null = null;
+  #facts: ReceiveFacts | null = null;
+
+  constructor(context: CliContext, options: ReceiveOptions, outputs: Outputs) {
+    this.#context = context;
+    this.#options = options;
+    this.#outputs = outputs;
+  }
+
+  async open(link: string): Promise<void> {
+    const { memory: exporter, size, queues, firstQueue } = this.#options;
+    const { log } = this.#context;
+    try {
+      this.#memory = await DeviceMemory.allocate({ sizeBytes: size, exporter: exporter as ExporterName });
+      log.info(`device memory: ${formatBytes(size)} of ${exporter}`);
+      this.#host = await openLinkHost(link, this.#options, firstQueue + queues);
+      log.info(`link: ${link}`);
+    } catch (error) {
+      throw setupError(error);
+    }
+    const queueIds = Array.from({ length: queues }, (_, i) => firstQueue + i);
+    this.#binding = await this.#host.bindRx(this.#memory, { queues: queueIds });
+    log.info(`bound to queue ${queueIds.join(', ')} as dmabuf ${this.#binding.dmabufId}`);
+  }
+
+  /** Takes the streams of as many connections as asked for, side by side. */
+  async accept(): Promise<void> {
+    const { port, connections } = this.#options;
+    const { log, signal } = this.#context;
+    const server = await this.#host!.listen({ port, into: this.#binding! });
+    const addresses = this.#options.address!.map((prefix) => prefix.split('/')[0]!);
+    log.note(`listening on ${addresses.map((address) => formatEndpoint(address, port)).join(' and ')}`);
+    const bar = this.#context.progress('recv', () => ({ doneBytes: this.#doneBytes(), totalBytes: null }));
+    const running: Promise<void>[] = [];
+    try {
+      while (running.length < connections) {
+        const socket = await server.accept({ signal });
+        if (socket === null) break;
+        running.push(this.#takeStream(socket, running.length + 1));
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      await Promise.all(running);
+      bar?.stop();
+      server.close();
+    }
+  }
+
+  async #takeStream(socket: DevmemSocket, number: number): Promise<void> {
+    const { log, signal } = this.#context;
+    const peer = formatEndpoint(socket.remoteAddress, socket.remotePort);
+    const { digest, validate } = this.#options;
+    log.info(`connection ${number} from ${peer}`);
+    const pattern = validate === undefined ? null : new PatternCheck(validate);
+    let sink: OutputSink | null = null;
+    let receiver: StreamReceiver | null = null;
+    let failure: unknown = null;
+    try {
+      sink = await this.#outputs.forConnection(number);
+      const consumers = { digest: digest === 'none' ? null : digest, pattern, sink };
+      receiver = new StreamReceiver(socket, this.#memory!, consumers, performance.now());
+      this.#receivers.push(receiver);
+      await receiver.run(signal);
+    } catch (error) {
+      if (!signal.aborted) failure = error;
+    }
+    if (receiver === null) socket.abort();
+    await receiver?.end(performance.now());
+    try {
+      await sink?.close();
+    } catch (error) {
+      failure ??= error;
+    }
+    this.#streams.push({ number, peer, socket, receiver, sink, pattern, failure });
+    log.info(`connection ${number} ended`);
+  }
+
+  #doneBytes(): number {
+    let bytes = 0;
+    for (const receiver of this.#receivers) bytes += receiver.bytes;
+    return bytes;
+  }
+
+  /** Gives everything back, and notes what the NIC and the pages have to say of the run. */
+  async close(): Promise<void> {
+    const host = this.#host;
+    const binding = this.#binding;
+    const stats = host?.stats();
+    binding?.close();
+    const memory = stats?.memory.find((entry) => entry.dmabufId === binding?.dmabufId);
+    if (stats !== undefined && memory !== undefined) {
+      // A closed binding is forgotten once its last page is free; until then it says how many are.
+      const left = host!.stats().memory.find((entry) => entry.dmabufId === memory.dmabufId);
+      this.#facts = {
+        exporter: memory.exporter,
+        memoryBytes: memory.sizeBytes,
+        relocatedBytes: stats.nic['rxRelocatedBytes'] ?? 0,
+        droppedForWantOfPages: stats.nic['rxDropNoPage'] ?? 0,
+        pagesBound: memory.pagesBound,
+        pagesFree: left?.pagesFree ?? memory.pagesBound,
+      };
+    }
+    await host?.close();
+    await this.#memory?.[Symbol.asyncDispose]();
+  }
+
+  /** Prints the result and the errors of single connections. @returns the exit code. */
+  report(): number {
+    const { command, interrupted, errorStyle, log } = this.#context;
+    const document = receiveDocument(
+      this.#options.digest,
+      this.#options.connections,
+      this.#streams,
+      this.#facts!,
+      interrupted,
+    );
+    this.#context.result(
+      document,
+      () => renderReceived(document, this.#context.style),
+      this.#outputs.isStdout ? 'stderr' : 'stdout',
+    );
+    let exitCode = EXIT_OK;
+    for (const { failure, number } of this.#streams) {
+      if (failure === null) continue;
+      const name = this.#options.connections === 1 ? command.name() : `${command.name()}: connection ${number}`;
+      process.stderr.write(renderError(name, failure, errorStyle, log.verbosity >= 2));
+      exitCode = Math.max(exitCode, exitCodeOf(failure));
+    }
+    return exitCode;
+  }
+}
