@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { endOnClosedPipe } from '../testing/stdio.ts';
 import { loadTarget, saveInput, targetNames } from './corpus.ts';
 import type { FuzzJob, FuzzReport } from './worker.ts';
 
@@ -110,4 +111,5 @@ async function main(): Promise<number> {
   return fuzzAll(positionals.length > 0 ? positionals : all, { seconds, runs, seed, grow: values.grow });
 }
 
+endOnClosedPipe();
 process.exitCode = await main();

@@ -12,6 +12,8 @@ export interface FuzzTarget {
   run(bytes: Uint8Array): void;
   /** The longest input worth trying, in bytes (default 2048). */
   readonly maxBytes?: number;
+  /** Mutants that `npm test` tries, where the usual number would take long. */
+  readonly testMutants?: number;
 }
 
 export const DEFAULT_MAX_BYTES = 2048;

@@ -40,7 +40,10 @@ export interface HostOptions {
   clock?: Clock;
   /** Writes every frame to `sink` as pcapng; of TCP payload only its length, unless `payload` is set. */
   capture?: { sink: CaptureSink; payload?: boolean };
-  /** Puts something around the link: `FaultLink`, `DelayLink`, one's own. */
+  /**
+   * Puts something around the link: `FaultLink`, `DelayLink`, one's own. Where that has fewer offloads than the link (a
+   * link that corrupts has none), the other end must not use them either: make the cable without.
+   */
   wrapLink?: (link: Link, clock: Clock) => Link;
   /** Whether addresses are used at once (`optimistic`, default), after their probes (`wait`), or unprobed (`off`). */
   duplicateDetection?: DuplicateDetection;

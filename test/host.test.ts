@@ -75,6 +75,26 @@ test('binding: the kernel errnos', async () => {
   assert.ok((await host.bindRx(other, { queues: [2] })).dmabufId > binding.dmabufId);
 });
 
+test('steering rules in text', async () => {
+  const [near] = cable();
+  await using host: Host = await openHost({ link: near, addresses: ['10.9.0.1/24'] });
+  const rule = host.steer({ source: '10.0.0.0/8', destination: '10.9.0.1', destinationPort: 80, queues: [1] });
+  rule.remove();
+  rule.remove();
+  for (const wrong of [
+    { source: 'nowhere' },
+    { destination: '10.9.0.0/33' },
+    { sourcePort: 70_000 },
+    { queues: [9] },
+    { queues: [] },
+  ]) {
+    assert.throws(() => host.steer({ queues: [1], ...wrong }), { code: 'ERR_DEVMEM_INVALID_ARGUMENT' });
+  }
+  assert.throws(() => host.steer({ source: '10.0.0.1', destination: 'fd09::1', queues: [1] }), {
+    code: 'ERR_DEVMEM_INVALID_ARGUMENT',
+  });
+});
+
 test('into a binding of another host is refused', async () => {
   const [near, far] = cable();
   await using one = await openHost({ link: near, addresses: ['10.9.0.1/24'] });
@@ -118,6 +138,8 @@ test('a stream survives a bad link', async () => {
   const seed = 20_260;
   const random = new SeededRandom(seed);
   await using pair = await openPair({
+    // A link that corrupts takes whole frames only, so the other end has to send such.
+    cable: { offloads: { checksum: false, tcpSegmentation: false } },
     receiver: {
       seed,
       wrapLink: (link, clock) =>

@@ -183,7 +183,11 @@ export class FakeLanding {
 }
 
 /** Splits a burst as segmentation offload does: sequence numbers move on, FIN and PSH stay with the last. */
-export function wireSegments(header: Uint8Array, payload: Uint8Array, gsoSizeBytes: number): [Uint8Array, Uint8Array][] {
+export function wireSegments(
+  header: Uint8Array,
+  payload: Uint8Array,
+  gsoSizeBytes: number,
+): [Uint8Array, Uint8Array][] {
   if (gsoSizeBytes === 0 || payload.length <= gsoSizeBytes) return [[header, payload]];
   const segments: [Uint8Array, Uint8Array][] = [];
   for (let at = 0; at < payload.length; at += gsoSizeBytes) {

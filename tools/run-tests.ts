@@ -13,6 +13,7 @@ import { run } from 'node:test';
 import { spec as Spec, tap, type TestEvent } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
 import { buildRoot } from '../testing/project.ts';
+import { endOnClosedPipe } from '../testing/stdio.ts';
 import { MACHINE_SKIP } from '../testing/requirements.ts';
 
 /** Below `test/`: folders and files that must not share the machine. */
@@ -142,8 +143,5 @@ async function main(): Promise<number> {
   return runs.failed ? 1 : 0;
 }
 
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // The reader has gone: `npm test | head`.
-  process.exit(error.code === 'EPIPE' ? 0 : 1);
-});
+endOnClosedPipe();
 process.exitCode = await main();

@@ -191,6 +191,7 @@ class Session {
  */
 export const target: FuzzTarget = {
   name: 'tcp-session',
+  testMutants: 400,
   run(bytes) {
     const session = new Session();
     let at = 0;

@@ -37,14 +37,7 @@ export class ChunkSender {
   send(length: number): void {
     const offset = this.#next * this.chunkBytes;
     this.chunks++;
-    this.#slots[this.#next] = this.#socket.sendFrom(this.#memory, { offset, length }).then(
-      () => {
-        this.completedBytes += length;
-      },
-      (error: unknown) => {
-        this.failure ??= error;
-      },
-    );
+    this.#slots[this.#next] = this.#complete(this.#socket.sendFrom(this.#memory, { offset, length }), length);
     this.#next = (this.#next + 1) % this.#slots.length;
   }
 
@@ -52,6 +45,15 @@ export class ChunkSender {
   async drain(): Promise<void> {
     await Promise.all(this.#slots);
     this.#check();
+  }
+
+  async #complete(sending: Promise<void>, length: number): Promise<void> {
+    try {
+      await sending;
+      this.completedBytes += length;
+    } catch (error) {
+      this.failure ??= error;
+    }
   }
 
   #check(): void {

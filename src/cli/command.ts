@@ -194,7 +194,7 @@ export function addCommonOptions(command: Command, shortQuiet = true): void {
 }
 
 /** An argument's sentence with its choices. */
-export function describeArgument(argument: Argument): string {
+function describeArgument(argument: Argument): string {
   return argument.argChoices === undefined
     ? argument.description
     : `${argument.description} (${argument.argChoices.join(', ')})`;

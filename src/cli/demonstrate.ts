@@ -91,6 +91,7 @@ class Stage {
     this.#socket = await this.#sender!.connect({ host: this.#addresses[1], port: PORT });
     const accepted = (await accepting)!;
     listener.close();
+    this.#context.log.info(`connected: ${this.#addresses.join(' to ')}, MTU ${this.#options.mtu}`);
     this.#pump = new ChunkSender(this.#socket, this.#senderMemory!, CHUNK_BYTES);
     const consumers = {
       digest: 'sha256',

@@ -15,8 +15,8 @@ export interface LinkOptions {
   readonly size: number;
 }
 
-export const OPTIONS_LINK = 'Link:';
-export const OPTIONS_MEMORY = 'Device memory:';
+const OPTIONS_LINK = 'Link:';
+const OPTIONS_MEMORY = 'Device memory:';
 const EXPORTERS = ['memfd', 'udmabuf', 'shared'];
 const MAX_QUEUES = 64;
 

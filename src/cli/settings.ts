@@ -19,7 +19,7 @@ type Source = 'env' | 'config';
 type Settings = Readonly<Record<string, unknown>>;
 
 /** `max-chunk` and `no-offload` as they stand after the dashes. */
-export function optionKey(option: Option): string {
+function optionKey(option: Option): string {
   return option.long!.slice(2);
 }
 

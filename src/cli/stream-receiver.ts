@@ -83,15 +83,17 @@ export class StreamReceiver {
     this.#held.push(message);
     this.#heldFrags += message.frags.length;
     this.#join(message);
-    if (this.#consumers.sink !== null) await this.#consumers.sink.write(this.#parts(message));
     this.#inspect(message);
     this.bytes += message.bytes;
+    const { sink, pattern } = this.#consumers;
+    if (sink !== null) await sink.write(this.#parts(message));
+    if (pattern !== null && pattern.mismatchOffset >= 0) throw mismatch(pattern);
     this.#giveBack(this.#consumers.holdFrags ?? 0);
   }
 
-  /** Returns the oldest messages until no more than `keepFrags` fragments are held. */
+  /** Returns the oldest messages until fewer than `keepFrags` fragments are held: for 0, all of them. */
   #giveBack(keepFrags: number): void {
-    while (this.#held.length > 0 && (this.#heldFrags > keepFrags || keepFrags === 0)) {
+    while (this.#held.length > 0 && this.#heldFrags >= keepFrags) {
       const oldest = this.#held.shift()!;
       this.#heldFrags -= oldest.frags.length;
       oldest.release();
@@ -150,7 +152,6 @@ export class StreamReceiver {
       pattern?.update(this.#view, offset, length);
       onLanded?.(offset, length);
     }
-    if (pattern !== null && pattern.mismatchOffset >= 0) throw mismatch(pattern);
   }
 }
 

@@ -110,8 +110,9 @@ export interface Link {
   pollAt(): number;
 
   /**
-   * Asks for one call of `onWake` as soon as a frame can be read, or written after a refusal. The call comes from
-   * outside any method of this link. Only engines that sleep use it; a simulation polls.
+   * Asks for one call of `onWake` as soon as a frame can be read, or written after a refusal. The call may come from
+   * inside the peer's use of the link, or from `armWake` itself: it may schedule work, not do it. Only engines that
+   * sleep use it; a simulation polls.
    */
   armWake(onWake: () => void): void;
   disarmWake(): void;

@@ -1,5 +1,4 @@
 import { DevmemError, invalidArgument } from '../core/errors.ts';
-import { readU16 } from '../core/bytes.ts';
 import type { Random } from '../core/random.ts';
 import { MiB } from '../core/units.ts';
 import { FRAME_CHECKSUM_VALID, FRAME_NEEDS_CHECKSUM, GSO_NONE, MAX_FRAME_BYTES, type Link } from '../link/link.ts';
@@ -8,6 +7,7 @@ import { HostRegion } from '../memory/region.ts';
 import { foldChecksum, pseudoHeaderSum4, pseudoHeaderSum6, sumBytes } from '../wire/checksum.ts';
 import { ETHERTYPE_IPV4 } from '../wire/ethernet.ts';
 import { PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/protocols.ts';
+import { udpChecksum, udpLengthBytes } from '../wire/udp.ts';
 import { NicCounters } from './counters.ts';
 import { Landing } from './landing.ts';
 import { HEADER_SLOT_BYTES, Packet } from './packet.ts';
@@ -23,9 +23,6 @@ const HEADER_RING_SLOTS = 16;
 /** Multicast groups a NIC filters for; at the limit it accepts all multicast, as hardware does. */
 const MAX_MULTICAST_GROUPS = 64;
 const MAX_RX_QUEUES = 64;
-
-const UDP_LENGTH_AT = 4;
-const UDP_CHECKSUM_AT = 6;
 
 /** `receive()`: nothing waiting. */
 export const RX_IDLE = 0;
@@ -398,8 +395,8 @@ export class Nic {
     let { l4Bytes } = packet;
     if (protocol === PROTOCOL_UDP) {
       // RFC 768: a zero checksum over IPv4 means that there is none.
-      if (isIpv4 && readU16(bytes, l4Offset + UDP_CHECKSUM_AT) === 0) return true;
-      l4Bytes = readU16(bytes, l4Offset + UDP_LENGTH_AT);
+      if (isIpv4 && udpChecksum(view, l4Offset) === 0) return true;
+      l4Bytes = udpLengthBytes(view, l4Offset);
     } else if (protocol !== PROTOCOL_TCP && (protocol !== PROTOCOL_ICMPV6 || isIpv4)) {
       return true;
     }

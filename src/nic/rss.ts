@@ -38,14 +38,16 @@ export class Rss {
       throw invalidArgument(`RSS key of ${key.length} bytes`, `give ${RSS_KEY_BYTES} bytes`);
     }
     this.#key.set(key);
-    this.#tables.fill(0);
+    const tables = this.#tables;
     for (let position = 0; position < INPUT_BYTES_MAX; position++) {
-      for (let bit = 0; bit < 8; bit++) {
-        const window = keyWindow(key, position * 8 + bit);
-        const weight = 0x80 >> bit;
-        for (let value = 0; value < 256; value++) {
-          if ((value & weight) !== 0) this.#tables[position * 256 + value]! ^= window;
-        }
+      const row = position * 256;
+      for (let value = 1; value < 256; value++) {
+        const lowest = value & -value;
+        // Linear: a byte's word is the sum of its bits' words, and bit 7 of a byte comes first on the wire.
+        tables[row + value] =
+          value === lowest
+            ? keyWindow(key, position * 8 + Math.clz32(lowest) - 24)
+            : tables[row + (value ^ lowest)]! ^ tables[row + lowest]!;
       }
     }
   }

@@ -90,7 +90,8 @@ export class SteeringTable {
   readonly #rows = new Map<number, Row>();
   #masked: Row[] = [];
   #exactCount = 0;
-  readonly #exact: (Row | null)[] = Array.from<Row | null>({ length: EXACT_SLOTS }).fill(null);
+  /** Empty until there is an exact rule. */
+  #exact: (Row | null)[] = [];
   /** Source and destination address (IPv4 as mapped), then both ports in one word. */
   readonly #key = new Int32Array(9);
   #lastId = 0;
@@ -169,6 +170,7 @@ export class SteeringTable {
   }
 
   #insertExact(row: Row): void {
+    if (this.#exact.length === 0) this.#exact = Array.from<Row | null>({ length: EXACT_SLOTS }).fill(null);
     let slot = hashKey(row.protocol, row.values);
     for (let other = this.#exact[slot] ?? null; other !== null; other = this.#exact[slot] ?? null) {
       if (other.matches(row.protocol, row.family, row.values)) {

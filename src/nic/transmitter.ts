@@ -8,19 +8,17 @@ import {
   pseudoHeaderSum6,
   sumBytes,
 } from '../wire/checksum.ts';
+import { ICMPV6_CHECKSUM_OFFSET } from '../wire/icmpv6.ts';
 import { ipVersion } from '../wire/ipv4.ts';
 import { PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/protocols.ts';
+import { TCP_CHECKSUM_OFFSET } from '../wire/tcp.ts';
+import { UDP_CHECKSUM_OFFSET } from '../wire/udp.ts';
 import type { NicCounters } from './counters.ts';
 import { Segmenter, sumSegments } from './segmentation.ts';
 import { TX_HEADER_BYTES, TxFrame } from './tx-frame.ts';
 
 /** Where the header of a segment made in software lies in the TX slot. */
 const SEGMENT_HEADER_AT: number = TX_HEADER_BYTES / 2;
-
-/** From the start of the transport header. */
-const TCP_CHECKSUM_AT = 16;
-const UDP_CHECKSUM_AT = 6;
-const ICMPV6_CHECKSUM_AT = 2;
 
 /** The NIC's way out: checksum and segmentation, by the link where it offers them and in software where not. */
 export class Transmitter {
@@ -81,8 +79,7 @@ export class Transmitter {
     const l3 = headerAt + tx.l3Offset;
     const l4 = headerAt + tx.l4Offset;
     const l4Bytes = frame.totalBytes - tx.l4Offset;
-    const field =
-      protocol === PROTOCOL_TCP ? TCP_CHECKSUM_AT : protocol === PROTOCOL_UDP ? UDP_CHECKSUM_AT : ICMPV6_CHECKSUM_AT;
+    const field = checksumOffset(protocol);
     const pseudo =
       ipVersion(view, l3) === 4
         ? pseudoHeaderSum4(view, l3, protocol, l4Bytes)
@@ -111,4 +108,10 @@ export class Transmitter {
     }
     return written;
   }
+}
+
+/** Where the checksum lies in a transport header. */
+function checksumOffset(protocol: number): number {
+  if (protocol === PROTOCOL_TCP) return TCP_CHECKSUM_OFFSET;
+  return protocol === PROTOCOL_UDP ? UDP_CHECKSUM_OFFSET : ICMPV6_CHECKSUM_OFFSET;
 }

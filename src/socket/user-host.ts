@@ -3,14 +3,15 @@ import { channels } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { ERRNO } from '../core/errno.ts';
 import { DevmemError, errnoError, invalidArgument } from '../core/errors.ts';
-import { BindingTable, type Binding } from '../memory/binding.ts';
-import type { DeviceMemory, MemoryUser } from '../memory/device-memory.ts';
+import { BindingTable } from '../memory/binding.ts';
+import type { DeviceMemory } from '../memory/device-memory.ts';
 import type { PagePool } from '../memory/page-pool.ts';
 import type { Nic } from '../nic/nic.ts';
 import type { SteeringRule } from '../nic/steering.ts';
 import type { Stack } from '../stack/stack.ts';
 import type { TcpConnection } from '../stack/tcp/connection.ts';
-import { IpAddress, parsePrefix } from '../wire/address.ts';
+import { IpAddress } from '../wire/address.ts';
+import { UserRxBinding, UserTxBinding } from './bindings.ts';
 import type { DevmemSocket } from './devmem-socket.ts';
 import { Engine } from './engine.ts';
 import type {
@@ -29,6 +30,7 @@ import { checkConservation, memoryStats, sendMemoryStats, socketStats, type Inve
 import { UserListener, type Listener, type ListeningHost } from './listener.ts';
 import { SendMemory } from './send-buffer.ts';
 import { snapshot } from './snapshot.ts';
+import { compileRule } from './steer-rule.ts';
 import { SteeringLease } from './steering-lease.ts';
 import { transmitted } from './transmit-fence.ts';
 import { UserSocket, type SocketHost } from './user-socket.ts';
@@ -339,67 +341,6 @@ export class UserHost implements Host, SocketHost, ListeningHost {
   }
 }
 
-class UserRxBinding implements RxBinding {
-  readonly dmabufId: number;
-  readonly memory: DeviceMemory;
-  readonly queueIds: readonly number[];
-  readonly #binding: Binding;
-
-  constructor(binding: Binding) {
-    this.#binding = binding;
-    this.dmabufId = binding.dmabufId;
-    this.memory = binding.memory;
-    this.queueIds = binding.queueIds;
-  }
-
-  get closed(): boolean {
-    return this.#binding.closed;
-  }
-
-  close(): void {
-    this.#binding.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.close();
-    return Promise.resolve();
-  }
-}
-
-class UserTxBinding implements TxBinding, MemoryUser {
-  readonly dmabufId: number;
-  readonly memory: DeviceMemory;
-  readonly #onClose: () => void;
-  #closed = false;
-
-  constructor(dmabufId: number, memory: DeviceMemory, onClose: () => void) {
-    this.dmabufId = dmabufId;
-    this.memory = memory;
-    this.#onClose = onClose;
-    memory.attach(this);
-  }
-
-  get closed(): boolean {
-    return this.#closed;
-  }
-
-  describe(): string {
-    return `transmit binding ${this.dmabufId}`;
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.memory.detach(this);
-    this.#onClose();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.close();
-    return Promise.resolve();
-  }
-}
-
 function checkPort(port: number, least: number): number {
   if (Number.isInteger(port) && port >= least && port <= 0xffff) return port;
   throw invalidArgument(`${port} is not a TCP port`, `give an integer from ${least} to 65535`);
@@ -410,32 +351,4 @@ async function resolveHost(host: string): Promise<IpAddress> {
   if (literal !== null) return literal;
   const { address } = await lookup(host);
   return IpAddress.parse(address)!;
-}
-
-function compileRule(rule: SteerRule): SteeringRule {
-  const compiled: SteeringRule = {
-    protocol: rule.protocol ?? 'tcp',
-    queues: rule.queues ?? rule.into?.queueIds ?? [],
-  };
-  if (rule.source !== undefined) {
-    const { address, bits } = parseMatch(rule.source);
-    compiled.source = address;
-    compiled.sourcePrefixBits = bits;
-  }
-  if (rule.destination !== undefined) {
-    const { address, bits } = parseMatch(rule.destination);
-    compiled.destination = address;
-    compiled.destinationPrefixBits = bits;
-  }
-  if (rule.sourcePort !== undefined) compiled.sourcePort = checkPort(rule.sourcePort, 0);
-  if (rule.destinationPort !== undefined) compiled.destinationPort = checkPort(rule.destinationPort, 0);
-  return compiled;
-}
-
-function parseMatch(text: string): { address: IpAddress; bits: number } {
-  const address = IpAddress.parse(text);
-  if (address !== null) return { address, bits: address.family === 4 ? 32 : 128 };
-  const prefix = parsePrefix(text);
-  if (prefix === null) throw invalidArgument(`${text} is not an IP address or prefix`, 'write 10.9.0.1 or 10.9.0.0/16');
-  return { address: prefix.address, bits: prefix.lengthBits };
 }

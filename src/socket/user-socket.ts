@@ -32,6 +32,12 @@ import type { SteeringLease } from './steering-lease.ts';
 
 const DEFAULT_LINGER_MS = 5000;
 
+const CONNECT_HINTS = new Map<number, string>([
+  [ERRNO.ECONNREFUSED, 'nothing listens on that port: start the other side first'],
+  [ERRNO.EHOSTUNREACH, 'nobody on the link answers for that address: check it, and the peer address of the link'],
+  [ERRNO.ETIMEDOUT, 'no answer: check the address and what filters packets on the way'],
+]);
+
 /** What a socket needs of the host that it belongs to. */
 export interface SocketHost extends ReceivingHost, SendingHost {
   readonly engine: Engine;
@@ -153,8 +159,11 @@ export class UserSocket extends DevmemSocket implements Settling {
     const { connection } = this;
     while (connection.state === 'SYN-SENT' || connection.state === 'SYN-RECEIVED') await this.#progress.wait(signal);
     if (connection.errno === 0 && connection.state !== 'CLOSED') return;
-    throw errnoError(connection.errno || ERRNO.ECONNABORTED, `connect ${this.remoteAddress}:${this.remotePort}`, {
+    const errno = connection.errno || ERRNO.ECONNABORTED;
+    const hint = CONNECT_HINTS.get(errno);
+    throw errnoError(errno, `connect ${this.remoteAddress}:${this.remotePort}`, {
       syscall: 'connect',
+      ...(hint === undefined ? {} : { hint }),
     });
   }
 

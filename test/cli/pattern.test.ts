@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { MAX_PATTERN, MIN_PATTERN, PatternCheck, patternArgument, patternBytes } from '../../src/cli/pattern.ts';
 
 test('the pattern is what `yes $(echo -e \\\\x01\\\\x02...)` prints', () => {

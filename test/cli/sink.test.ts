@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { dropFront, OutputSink } from '../../src/cli/sink.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'devmem-tcp-sink-'));

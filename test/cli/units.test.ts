@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {
   formatBytes,
   formatClock,
@@ -8,7 +8,7 @@ import {
   formatRate,
   formatSeconds,
   formatShare,
-  parseDuration,
+  formatSize,
   parseSize,
 } from '../../src/cli/ui/units.ts';
 
@@ -39,14 +39,6 @@ test('sizes: letters and KiB are 1024-based, KB is decimal', () => {
   for (const [text, bytes] of cases) assert.equal(parseSize(text), bytes, text);
 });
 
-test('durations', () => {
-  assert.equal(parseDuration('10'), 10);
-  assert.equal(parseDuration('500ms'), 0.5);
-  assert.equal(parseDuration('2m'), 120);
-  assert.equal(parseDuration('1h'), 3600);
-  assert.equal(parseDuration('soon'), null);
-});
-
 test('sizes and rates out have three digits and the right base', () => {
   assert.equal(formatBytes(0), '0 B');
   assert.equal(formatBytes(1023), '1023 B');
@@ -58,6 +50,9 @@ test('sizes and rates out have three digits and the right base', () => {
   assert.equal(formatRate(13.4e9), '13.4 Gbit/s');
   assert.equal(formatRate(999_999_999), '1.00 Gbit/s');
   assert.equal(formatRate(0), '0 bit/s');
+  assert.equal(formatSize(64 * 1024 ** 2), '64 MiB');
+  assert.equal(formatSize(1.5 * 1024 ** 3), '1.50 GiB');
+  assert.equal(formatSize(100), '100 B');
 });
 
 test('a size that was printed reads back to within its three digits', () => {

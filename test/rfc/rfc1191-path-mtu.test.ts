@@ -5,21 +5,15 @@ import { LOCAL_PORT, PEER_PORT, WireScript } from '../../testing/wire-script.ts'
 
 function icmp(wire: WireScript, kind: IcmpErrorKind, seq: number, mtu = 0): WireScript {
   const sequence = (wire.ourIss + seq) | 0;
-  wire.layer.icmpError(
-    kind,
-    mtu,
-    wire.ip.address,
-    LOCAL_PORT,
-    wire.peer,
-    PEER_PORT,
-    sequence,
-    wire.nowMicros,
-  );
+  wire.layer.icmpError(kind, mtu, wire.ip.address, LOCAL_PORT, wire.peer, PEER_PORT, sequence, wire.nowMicros);
   return wire.flush();
 }
 
 test('RFC 1191 §6.4: what was too large is sent again in smaller segments, at once and without blame', () => {
-  const wire = new WireScript().established().send(4 * 1460).skip();
+  const wire = new WireScript()
+    .established()
+    .send(4 * 1460)
+    .skip();
   const cwnd = wire.connection!.sender.congestion.cwndBytes;
   icmp(wire, 'packet-too-big', 1, 1000);
   assert.deepEqual(
@@ -28,7 +22,11 @@ test('RFC 1191 §6.4: what was too large is sent again in smaller segments, at o
   );
   assert.equal(wire.connection!.sender.congestion.cwndBytes, cwnd);
   assert.equal(wire.connection!.info(0).tcpi_pmtu, 1000);
-  wire.skip().recv({ seq: 1, ack: 1 + 4 * 1460 }).send(2000).expect({ payload: 960 });
+  wire
+    .skip()
+    .recv({ seq: 1, ack: 1 + 4 * 1460 })
+    .send(2000)
+    .expect({ payload: 960 });
 });
 
 test('RFC 5927 §4.1: a message that does not quote a segment in flight is ignored', () => {

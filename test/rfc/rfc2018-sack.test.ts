@@ -7,12 +7,48 @@ const SYN = { sackPermitted: true };
 test('§4: the first block is the youngest, then the others by age; three beside timestamps', () => {
   const wire = new WireScript().established(SYN);
   wire.recv({ seq: 11, ack: 1, payload: 10 }).expect({ ack: 1, sack: [[11, 21]] });
-  wire.recv({ seq: 31, ack: 1, payload: 10 }).expect({ sack: [[31, 41], [11, 21]] });
-  wire.recv({ seq: 51, ack: 1, payload: 10 }).expect({ sack: [[51, 61], [31, 41], [11, 21]] });
-  wire.recv({ seq: 21, ack: 1, payload: 5 }).expect({ sack: [[11, 26], [51, 61], [31, 41]] });
-  wire.recv({ seq: 71, ack: 1, payload: 5 }).expect({ sack: [[71, 76], [11, 26], [51, 61], [31, 41]] });
-  wire.recv({ seq: 26, ack: 1, payload: 5 }).expect({ sack: [[11, 41], [71, 76], [51, 61]] });
-  wire.recv({ seq: 1, ack: 1, payload: 10 }).expect({ ack: 41, sack: [[71, 76], [51, 61]] });
+  wire.recv({ seq: 31, ack: 1, payload: 10 }).expect({
+    sack: [
+      [31, 41],
+      [11, 21],
+    ],
+  });
+  wire.recv({ seq: 51, ack: 1, payload: 10 }).expect({
+    sack: [
+      [51, 61],
+      [31, 41],
+      [11, 21],
+    ],
+  });
+  wire.recv({ seq: 21, ack: 1, payload: 5 }).expect({
+    sack: [
+      [11, 26],
+      [51, 61],
+      [31, 41],
+    ],
+  });
+  wire.recv({ seq: 71, ack: 1, payload: 5 }).expect({
+    sack: [
+      [71, 76],
+      [11, 26],
+      [51, 61],
+      [31, 41],
+    ],
+  });
+  wire.recv({ seq: 26, ack: 1, payload: 5 }).expect({
+    sack: [
+      [11, 41],
+      [71, 76],
+      [51, 61],
+    ],
+  });
+  wire.recv({ seq: 1, ack: 1, payload: 10 }).expect({
+    ack: 41,
+    sack: [
+      [71, 76],
+      [51, 61],
+    ],
+  });
 });
 
 test('three blocks at most beside timestamps', () => {
@@ -29,8 +65,20 @@ test('RFC 2883: a duplicate is reported first, once', () => {
   const wire = new WireScript().established(SYN);
   wire.recv({ seq: 1, ack: 1, payload: 20 }).skip();
   wire.recv({ seq: 31, ack: 1, payload: 10 }).skip();
-  wire.recv({ seq: 1, ack: 1, payload: 20 }).expect({ ack: 21, sack: [[1, 21], [31, 41]] });
-  wire.recv({ seq: 31, ack: 1, payload: 10 }).expect({ ack: 21, sack: [[31, 41], [31, 41]] });
+  wire.recv({ seq: 1, ack: 1, payload: 20 }).expect({
+    ack: 21,
+    sack: [
+      [1, 21],
+      [31, 41],
+    ],
+  });
+  wire.recv({ seq: 31, ack: 1, payload: 10 }).expect({
+    ack: 21,
+    sack: [
+      [31, 41],
+      [31, 41],
+    ],
+  });
   wire.recv({ seq: 41, ack: 1, payload: 10 }).expect({ ack: 21, sack: [[31, 51]] });
 });
 
@@ -39,7 +87,10 @@ test('RFC 6675: three segments behind a hole, and only the hole is sent again', 
   wire.send(10 * 1460).skip();
   wire.recv({ seq: 1, ack: 1, sack: [[1461, 2921]] }).expectNothing();
   wire.recv({ seq: 1, ack: 1, sack: [[1461, 4381]] }).expectNothing();
-  wire.recv({ seq: 1, ack: 1, sack: [[1461, 5841]] }).expect({ seq: 1, payload: 1460 }).expectNothing();
+  wire
+    .recv({ seq: 1, ack: 1, sack: [[1461, 5841]] })
+    .expect({ seq: 1, payload: 1460 })
+    .expectNothing();
   assert.equal(wire.connection!.info(0).tcpi_ca_state, 3);
   wire.recv({ seq: 1, ack: 5841 }).recv({ seq: 1, ack: 14_601 }).expectNothing();
   assert.equal(wire.connection!.info(0).tcpi_ca_state, 0);
@@ -50,7 +101,14 @@ test('RFC 6675: two holes are repaired in one round trip', () => {
   const wire = new WireScript().established(SYN);
   wire.send(10 * 1460).skip();
   wire.recv({ seq: 1, ack: 1, sack: [[1461, 4381]] }).expectNothing();
-  wire.recv({ seq: 1, ack: 1, sack: [[5841, 14_601], [1461, 4381]] });
+  wire.recv({
+    seq: 1,
+    ack: 1,
+    sack: [
+      [5841, 14_601],
+      [1461, 4381],
+    ],
+  });
   wire.expect({ seq: 1, payload: 1460 }).expect({ seq: 4381, payload: 1460 }).expectNothing();
 });
 

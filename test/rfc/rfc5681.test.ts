@@ -12,7 +12,10 @@ test('RFC 6928: the first flight is ten segments', () => {
 
 test('RFC 6928 §2: one segment after a SYN that was lost', () => {
   const wire = new WireScript().connect().at(1500).skip();
-  wire.recv({ flags: 'SA', seq: 0, ack: 1, mss: MSS }).skip().send(20 * MSS);
+  wire
+    .recv({ flags: 'SA', seq: 0, ack: 1, mss: MSS })
+    .skip()
+    .send(20 * MSS);
   assert.equal(wire.sent.length, 1);
 });
 
@@ -54,15 +57,24 @@ test('RFC 6582 §3.2 (3): a partial acknowledgment names the next hole', () => {
   wire.send(10 * MSS).skip();
   for (let i = 0; i < 3; i++) wire.recv({ seq: 1, ack: 1 });
   wire.expect({ seq: 1, payload: MSS });
-  wire.recv({ seq: 1, ack: 1 + 3 * MSS }).expect({ seq: 1 + 3 * MSS, payload: MSS }).expectNothing();
+  wire
+    .recv({ seq: 1, ack: 1 + 3 * MSS })
+    .expect({ seq: 1 + 3 * MSS, payload: MSS })
+    .expectNothing();
   assert.equal(wire.connection!.info(0).tcpi_ca_state, 3);
 });
 
 test('RFC 3042: the first two duplicates let new data go', () => {
   const wire = new WireScript().established();
   wire.send(30 * MSS).skip();
-  wire.recv({ seq: 1, ack: 1 }).expect({ seq: 1 + 10 * MSS, payload: MSS }).expectNothing();
-  wire.recv({ seq: 1, ack: 1 }).expect({ seq: 1 + 11 * MSS, payload: MSS }).expectNothing();
+  wire
+    .recv({ seq: 1, ack: 1 })
+    .expect({ seq: 1 + 10 * MSS, payload: MSS })
+    .expectNothing();
+  wire
+    .recv({ seq: 1, ack: 1 })
+    .expect({ seq: 1 + 11 * MSS, payload: MSS })
+    .expectNothing();
 });
 
 test('§3.1: after a timeout the window is one segment, then slow start up to half the flight', () => {
@@ -86,7 +98,10 @@ test('§4.1: after idling the window starts over', () => {
     }
   }
   assert.ok(wire.connection!.info(0).tcpi_snd_cwnd > 10);
-  wire.after(5000).skip().send(100 * MSS);
+  wire
+    .after(5000)
+    .skip()
+    .send(100 * MSS);
   assert.equal(wire.sent.length, 10);
 });
 
@@ -105,7 +120,10 @@ test('§4.2: every second full segment is acknowledged, a single one within the 
 test('a batch of arrivals gives one acknowledgment', () => {
   const wire = new WireScript().established();
   for (let i = 0; i < 10; i++) wire.input({ seq: 1 + i * MSS, ack: 1, payload: MSS });
-  wire.flush().expect({ ack: 1 + 10 * MSS }).expectNothing();
+  wire
+    .flush()
+    .expect({ ack: 1 + 10 * MSS })
+    .expectNothing();
 });
 
 test('an acknowledgment rides on data', () => {

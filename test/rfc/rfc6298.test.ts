@@ -47,7 +47,11 @@ test('RFC 7323 §4.1: with timestamps it does', () => {
 
 test('§5.3: new data acknowledged starts the timer again; §5.2: all of it stops it', () => {
   const wire = new WireScript().established();
-  wire.send(1460 * 3).skip().after(150).recv({ seq: 1, ack: 1461 });
+  wire
+    .send(1460 * 3)
+    .skip()
+    .after(150)
+    .recv({ seq: 1, ack: 1461 });
   wire.after(150).expectNothing();
   wire.recv({ seq: 1, ack: 4381 }).after(10_000).expectNothing();
   assert.equal(wire.layer.timers.pollAt(), Number.POSITIVE_INFINITY);

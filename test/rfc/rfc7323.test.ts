@@ -70,5 +70,8 @@ test('§5.2: a reset needs no timestamp', () => {
 
 test('§5.5: after 24 days an old timestamp says nothing', () => {
   const wire = new WireScript().established({ timestamps: [0x7000_0000, 0] });
-  wire.after(25 * 86_400_000).recv({ seq: 1, ack: 1, payload: 10, timestamps: [1, 0] }).expectRead(0, 10);
+  wire
+    .after(25 * 86_400_000)
+    .recv({ seq: 1, ack: 1, payload: 10, timestamps: [1, 0] })
+    .expectRead(0, 10);
 });

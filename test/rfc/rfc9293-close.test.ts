@@ -73,11 +73,17 @@ test('RFC 1337: a reset does not end TIME-WAIT', () => {
 
 test('RFC 6191: a SYN with a newer timestamp takes over from TIME-WAIT', () => {
   const wire = new WireScript().established({ timestamps: [100, 0] }).shutdown();
-  wire.recv({ flags: 'FA', seq: 1, ack: 2, timestamps: [110, 0] }).expectState('TIME-WAIT').skip();
+  wire
+    .recv({ flags: 'FA', seq: 1, ack: 2, timestamps: [110, 0] })
+    .expectState('TIME-WAIT')
+    .skip();
   wire.recv({ flags: 'S', seq: 1, timestamps: [105, 0], mss: 1460 });
   assert.equal(wire.layer.counters.timeWaitReused, 0);
   const before = wire.ourIss;
-  wire.skip().recv({ flags: 'S', seq: 1, timestamps: [120, 0], mss: 1460 }).expect({ flags: 'SA', ack: 2 });
+  wire
+    .skip()
+    .recv({ flags: 'S', seq: 1, timestamps: [120, 0], mss: 1460 })
+    .expect({ flags: 'SA', ack: 2 });
   assert.equal(wire.layer.counters.timeWaitReused, 1);
   assert.ok(((wire.ourIss - before) | 0) > 0);
 });

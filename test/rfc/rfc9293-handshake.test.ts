@@ -13,7 +13,9 @@ test('§3.5 figure 6: passive open', () => {
 });
 
 test('§3.5: active open', () => {
-  const wire = new WireScript().connect().expect({ flags: 'S', seq: 0, mss: 1460, windowScale: 7, sackPermitted: true });
+  const wire = new WireScript()
+    .connect()
+    .expect({ flags: 'S', seq: 0, mss: 1460, windowScale: 7, sackPermitted: true });
   wire.expectState('SYN-SENT').recv({ flags: 'SA', seq: 0, ack: 1, mss: 1460 }).expect({ flags: 'A', seq: 1, ack: 1 });
   wire.expectState('ESTABLISHED');
 });
@@ -155,8 +157,7 @@ test('ports are validated and clashes refused', () => {
   });
   wire.connect();
   assert.throws(
-    () =>
-      wire.layer.connect({ remote: wire.peer, remotePort: PEER_PORT, localPort: LOCAL_PORT, pool: wire.pool }, 0),
+    () => wire.layer.connect({ remote: wire.peer, remotePort: PEER_PORT, localPort: LOCAL_PORT, pool: wire.pool }, 0),
     { code: 'EADDRNOTAVAIL' },
   );
 });

@@ -26,7 +26,15 @@ test('tiny memory and late pages: slowed, never dropped', () => {
 
 test('tiny memory, late pages and loss', () => {
   for (let seed = 1; seed <= 20; seed++) {
-    transfer({ seed, pages: [16, 16], holdMicros: 50_000, loss: 0.03, reorder: 0.05, bytesUp: 100_000, bytesDown: 50_000 });
+    transfer({
+      seed,
+      pages: [16, 16],
+      holdMicros: 50_000,
+      loss: 0.03,
+      reorder: 0.05,
+      bytesUp: 100_000,
+      bytesDown: 50_000,
+    });
   }
 });
 

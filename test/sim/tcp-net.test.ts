@@ -30,7 +30,10 @@ function stream(options: SimNetOptions, bytes: number, pages: number, remote = '
     net.nowMicros,
   );
   let server: TcpConnection | null = null;
-  assert.ok(net.runUntil(() => (server ??= listener.accept()) !== null, MINUTE), 'connected');
+  assert.ok(
+    net.runUntil(() => (server ??= listener.accept()) !== null, MINUTE),
+    'connected',
+  );
   const data = pattern(bytes, 11);
   const got = createHash('sha256');
   let sent = 0;

@@ -24,7 +24,7 @@ export function sendCommand(style: Style, act: Act): Command {
   setPage(command, {
     details: [
       'The memory is a ring of chunks: the next part of the file is read while earlier ones are on their way, and a chunk is used again when the peer has acknowledged it.',
-      'HOST is an address; names are not looked up, for the stack that would ask is not the one of this machine.',
+      'HOST is an address, or a name that this machine can resolve; its address has to be reachable over the link.',
     ],
     examples: [
       {

@@ -15,37 +15,15 @@ const SIZE_UNITS: ReadonlyMap<string, number> = new Map(
   ),
 );
 
-const DURATION_UNITS: ReadonlyMap<string, number> = new Map([
-  ['us', 1e-6],
-  ['ms', 1e-3],
-  ['', 1],
-  ['s', 1],
-  ['m', 60],
-  ['min', 60],
-  ['h', 3600],
-]);
-
 const BINARY_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 const RATE_UNITS = ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s', 'Tbit/s'] as const;
 
-function split(text: string): [number: number, unit: string] | null {
-  const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text);
-  return match === null ? null : [Number(match[1]), match[2]!.toLowerCase()];
-}
-
 /** Bytes in `64K`, `256MiB`, `1.5GB`; null if the text is no size or not a whole number of bytes. */
 export function parseSize(text: string): number | null {
-  const parts = split(text);
-  if (parts === null) return null;
-  const bytes = parts[0] * (SIZE_UNITS.get(parts[1]) ?? Number.NaN);
+  const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text);
+  if (match === null) return null;
+  const bytes = Number(match[1]) * (SIZE_UNITS.get(match[2]!.toLowerCase()) ?? Number.NaN);
   return Number.isSafeInteger(bytes) ? bytes : null;
-}
-
-/** Seconds in `10`, `500ms`, `2m`; null if the text is no duration. */
-export function parseDuration(text: string): number | null {
-  const parts = split(text);
-  const unit = parts === null ? undefined : DURATION_UNITS.get(parts[1]);
-  return parts === null || unit === undefined ? null : parts[0] * unit;
 }
 
 /** Three significant digits: `1.72`, `13.4`, `256`. */

@@ -51,7 +51,10 @@ export function segmentArrives(
 function arriveInSynSent(layer: TcpLayer, connection: TcpConnection, segment: Segment, nowMicros: number): void {
   const { sender } = connection;
   const { acknowledgment } = segment;
-  if (segment.isAck && (sequenceLessOrEqual(acknowledgment, sender.iss) || sequenceGreater(acknowledgment, sender.sndNxt))) {
+  if (
+    segment.isAck &&
+    (sequenceLessOrEqual(acknowledgment, sender.iss) || sequenceGreater(acknowledgment, sender.sndNxt))
+  ) {
     layer.counters.dropBadHandshake++;
     if (!segment.isReset) layer.resetFor(connection.route, segment, nowMicros);
     return;
@@ -121,7 +124,9 @@ function isAcceptable(layer: TcpLayer, connection: TcpConnection, segment: Segme
 /** Begins at the right edge: only something empty may, or, if the window is closed, what brings an acknowledgment. */
 function isAtClosedEdge(connection: TcpConnection, segment: Segment): boolean {
   const { receiver } = connection;
-  return segment.sequence === receiver.window.edge && segment.lengthBytes > 0 && receiver.rcvNxt !== receiver.window.edge;
+  return (
+    segment.sequence === receiver.window.edge && segment.lengthBytes > 0 && receiver.rcvNxt !== receiver.window.edge
+  );
 }
 
 /** An unacceptable segment is answered with an acknowledgment; an empty one or a SYN, at most every so often. */
@@ -167,12 +172,7 @@ function takeReset(layer: TcpLayer, connection: TcpConnection, segment: Segment,
 }
 
 /** Fifth step. Returns whether to go on. */
-function takeAcknowledgment(
-  layer: TcpLayer,
-  connection: TcpConnection,
-  segment: Segment,
-  nowMicros: number,
-): boolean {
+function takeAcknowledgment(layer: TcpLayer, connection: TcpConnection, segment: Segment, nowMicros: number): boolean {
   const { sender } = connection;
   const { acknowledgment } = segment;
   if (connection.state === 'SYN-RECEIVED') {

@@ -338,6 +338,7 @@ export class TcpConnection implements TimerOwner {
     // RFC 6928 §2: a SYN that was lost leaves one segment.
     const segments = this.#synRetries > 0 ? 1 : this.#layer.config.initialWindowSegments;
     sender.congestion.onSegmentSize(this.segmentBytes, segments);
+    receiver.window.join();
     receiver.ackNow ||= this.#state === 'SYN-SENT';
     this.enter('ESTABLISHED');
     if (this.#keepalive) this.#armKeepalive(nowMicros);
@@ -609,15 +610,7 @@ export class TcpConnection implements TimerOwner {
   #sendReset(nowMicros: number): void {
     const { sender, receiver } = this;
     const { writer } = this.#layer;
-    writer.writeReset(
-      this.route,
-      this.localPort,
-      this.remotePort,
-      sender.sndNxt,
-      receiver.rcvNxt,
-      true,
-      nowMicros,
-    );
+    writer.writeReset(this.route, this.localPort, this.remotePort, sender.sndNxt, receiver.rcvNxt, true, nowMicros);
   }
 
   /** The last step of every connection. Its unread data stays readable until the application closes. */

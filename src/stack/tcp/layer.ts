@@ -350,12 +350,7 @@ export class TcpLayer {
   }
 
   /** §3.10.7.2, LISTEN; `previous` is a connection in TIME-WAIT that makes room. */
-  #inputToListener(
-    listener: TcpListener,
-    previous: TcpConnection | null,
-    segment: Segment,
-    nowMicros: number,
-  ): void {
+  #inputToListener(listener: TcpListener, previous: TcpConnection | null, segment: Segment, nowMicros: number): void {
     const { counters } = this;
     if (segment.isReset) {
       counters.dropBadHandshake++;

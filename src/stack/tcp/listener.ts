@@ -44,9 +44,7 @@ export class TcpListener {
 
   /** Whether a SYN may begin a connection. The seam for SYN cookies (RFC 4987): where it may not, they would answer. */
   get hasRoom(): boolean {
-    return (
-      this.#acceptable.length < this.backlog && this.#halfOpen.size < Math.max(this.backlog, MIN_SYN_QUEUE)
-    );
+    return this.#acceptable.length < this.backlog && this.#halfOpen.size < Math.max(this.backlog, MIN_SYN_QUEUE);
   }
 
   /** The connection accepted next, or null. It may have failed since; its `errno` says so. */

@@ -77,9 +77,7 @@ export class Receiver {
 
   /** RFC 7323 §5.2, R1: the segment's timestamp is older than the last one accepted. */
   isOldTimestamp(value: number, nowMicros: number): boolean {
-    return (
-      ((value - this.timestampRecent) | 0) < 0 && nowMicros - this.timestampRecentMicros < TIMESTAMP_STALE_MICROS
-    );
+    return ((value - this.timestampRecent) | 0) < 0 && nowMicros - this.timestampRecentMicros < TIMESTAMP_STALE_MICROS;
   }
 
   /** RFC 7323 §4.3 (2). */

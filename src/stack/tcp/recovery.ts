@@ -1,4 +1,10 @@
-import { sequenceDifference, sequenceGreater, sequenceGreaterOrEqual, sequenceLess, sequenceLessOrEqual } from '../../wire/sequence.ts';
+import {
+  sequenceDifference,
+  sequenceGreater,
+  sequenceGreaterOrEqual,
+  sequenceLess,
+  sequenceLessOrEqual,
+} from '../../wire/sequence.ts';
 import type { TcpOptions } from '../../wire/tcp-options.ts';
 import type { CongestionController } from './congestion/controller.ts';
 import type { TcpCounters } from './counters.ts';

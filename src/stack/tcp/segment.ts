@@ -72,9 +72,7 @@ export class Segment {
     this.payloadBytes = packet.payloadBytes;
     this.#readAddresses(packet);
     const headerBytes = tcpHeaderBytes(view, l4Offset);
-    return (
-      parseTcpOptions(packet.bytes, view, l4Offset + TCP_HEADER_BYTES, l4Offset + headerBytes, this.options) === 0
-    );
+    return parseTcpOptions(packet.bytes, view, l4Offset + TCP_HEADER_BYTES, l4Offset + headerBytes, this.options) === 0;
   }
 
   /** The addresses as objects: made only where a connection or a reset needs them. */

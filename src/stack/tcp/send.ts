@@ -220,9 +220,7 @@ export class Sender {
 
   #isDuplicate(segment: Segment): boolean {
     // RFC 5681 §2: (a) data outstanding, (b) no data, (c) no SYN or FIN, (d) the greatest acknowledgment, (e) same window.
-    return (
-      this.scoreboard.count > 0 && segment.lengthBytes === 0 && segment.window * 2 ** this.scale === this.sndWnd
-    );
+    return this.scoreboard.count > 0 && segment.lengthBytes === 0 && segment.window * 2 ** this.scale === this.sndWnd;
   }
 
   #advance(segment: Segment, acked: number, nowMicros: number): void {

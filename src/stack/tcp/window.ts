@@ -34,6 +34,7 @@ export class ReceiveWindow {
   /** The edge as the peer computes it, from what the last segment said. */
   #visibleEdge = 0;
   #isOpen = false;
+  #isSharer = false;
   readonly #reserveBytes: number;
   /** What windows may take in all: the pool without the reserve. */
   readonly #capacityBytes: number;
@@ -54,20 +55,27 @@ export class ReceiveWindow {
   }
 
   /**
-   * Enters the pool and promises a window for the first flight, before the peer's sequence number is known: what a SYN
+   * Promises a window for the first flight, before the peer's sequence number is known: what a SYN
    * says holds from then on.
    */
   open(mssBytes: number, initialSegments: number): void {
     if (this.#isOpen) return;
     this.#isOpen = true;
-    this.pool.sharers++;
-    const roomBytes = this.#freeBytes() - this.pool.promisedBytes;
+    // Half of the memory is out of reach of strangers: a flood of SYNs leaves it to the connections that exist.
+    const roomBytes = this.#freeBytes() - this.pool.promisedBytes - this.#capacityBytes / 2;
     const shareBytes = Math.floor(roomBytes / INITIAL_SHARE);
     const bytes = Math.max(0, Math.min(initialSegments * mssBytes, shareBytes, this.limitBytes, MAX_FIELD));
     this.promisedBytes = bytes;
     this.pool.promisedBytes += bytes;
     this.isStarved = bytes < 2 * mssBytes;
     this.seenEpoch = this.pool.releaseEpoch;
+  }
+
+  /** The handshake is done: the connection takes its part in sharing the pool. */
+  join(): void {
+    if (!this.#isOpen || this.#isSharer) return;
+    this.#isSharer = true;
+    this.pool.sharers++;
   }
 
   /** The peer's initial sequence number is known. */
@@ -153,8 +161,9 @@ export class ReceiveWindow {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.pool.sharers--;
-    if (this.promisedBytes > 0) this.pool.releaseEpoch++;
+    if (this.#isSharer) this.pool.sharers--;
+    this.#isSharer = false;
+    this.pool.releaseEpoch++;
     this.pool.promisedBytes -= this.promisedBytes;
     this.promisedBytes = 0;
     this.isStarved = false;

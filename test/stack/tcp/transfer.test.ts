@@ -23,7 +23,9 @@ function transfer(options: TcpPairOptions, bytes: number): TcpPair {
   };
   pump();
   pair.onStep = pump;
-  pair.runUntil(() => client.finReceived && server.finReceived && client.receiveQueue.bytes + server.receiveQueue.bytes === 0);
+  pair.runUntil(
+    () => client.finReceived && server.finReceived && client.receiveQueue.bytes + server.receiveQueue.bytes === 0,
+  );
   assert.deepEqual(Buffer.concat(gotUp), Buffer.from(up.mapping));
   assert.deepEqual(Buffer.concat(gotDown), Buffer.from(down.mapping));
   pair.onStep = () => {};
