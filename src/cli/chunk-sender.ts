@@ -15,7 +15,7 @@ export class ChunkSender {
   failure: unknown = null;
   readonly #socket: DevmemSocket;
   readonly #memory: DeviceMemory;
-  readonly #slots: (Promise<void> | null)[];
+  readonly #slots: Promise<void>[];
   #next = 0;
 
   constructor(socket: DevmemSocket, memory: DeviceMemory, chunkBytes: number) {
@@ -23,7 +23,7 @@ export class ChunkSender {
     this.#memory = memory;
     this.chunkBytes = Math.min(chunkBytes, memory.sizeBytes);
     const slots = Math.floor(memory.sizeBytes / this.chunkBytes);
-    this.#slots = Array.from<Promise<void> | null>({ length: slots }).fill(null);
+    this.#slots = Array.from({ length: slots }, () => Promise.resolve());
   }
 
   /** Waits until the next chunk of the ring may be filled. @returns its offset in the memory. @throws `failure` */

@@ -33,14 +33,7 @@ function names(option: Option): string[] {
 
 /** A completion script for `program`. */
 export function renderCompletion(program: Command, shell: Shell): string {
-  switch (shell) {
-    case 'bash':
-      return renderBash(program);
-    case 'zsh':
-      return renderZsh(program);
-    case 'fish':
-      return renderFish(program);
-  }
+  return RENDERERS[shell](program);
 }
 
 function bashReply(values: Values): string {
@@ -168,3 +161,9 @@ function renderFish(program: Command): string {
   }
   return `${lines.join('\n')}\n`;
 }
+
+const RENDERERS: Readonly<Record<Shell, (program: Command) => string>> = {
+  bash: renderBash,
+  zsh: renderZsh,
+  fish: renderFish,
+};

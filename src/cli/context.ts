@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events';
-import { constants } from 'node:os';
 import type { Command } from 'commander';
 import type { CommonOptions } from './command.ts';
 import { EXIT_INTERRUPTED, EXIT_TERMINATED } from './exit.ts';
@@ -68,7 +67,7 @@ export class CliContext {
   /** A running progress bar, or null where nobody would see it. */
   progress(label: string, read: () => { doneBytes: number; totalBytes: number | null }): Progress | null {
     const { json, quiet, progress } = this.options;
-    if (process.stderr.isTTY !== true || json || quiet || !progress) return null;
+    if (!process.stderr.isTTY || json || quiet || !progress) return null;
     const bar = new Progress(process.stderr, this.errorStyle, label, read);
     this.log.beforeLine = () => bar.clear();
     bar.start();
@@ -76,7 +75,12 @@ export class CliContext {
   }
 
   #stop(name: StopSignal): void {
-    if (this.#stopSignal !== null) process.exit(128 + constants.signals[name]);
+    if (this.#stopSignal !== null) {
+      // Not process.exit: that waits for threads, and one may be stuck in the very call that the user is tired of.
+      this.stopListening();
+      process.kill(process.pid, name);
+      return;
+    }
     this.#stopSignal = name;
     if (process.stderr.isTTY) this.log.note('\rending; once more to kill');
     this.#abort.abort(new Error(name));

@@ -6,7 +6,7 @@ import { openLinkHost } from './open-host.ts';
 import { PatternCheck } from './pattern.ts';
 import { receiveDocument, renderReceived, type ReceivedStream, type ReceiveFacts } from './receive-result.ts';
 import { renderError } from './report-error.ts';
-import { OutputSink } from './sink.ts';
+import { openSink, type OutputSink } from './sink.ts';
 import { StreamReceiver } from './stream-receiver.ts';
 import { formatBytes } from './ui/units.ts';
 import { DeviceMemory } from '../memory/device-memory.ts';
@@ -69,12 +69,12 @@ class Outputs {
 
   /** A file that cannot be opened is better found out before the sender has begun. */
   async openFirst(): Promise<void> {
-    if (this.#pattern !== null && this.#isShared) this.#first = await OutputSink.open(this.#pattern);
+    if (this.#pattern !== null && this.#isShared) this.#first = await openSink(this.#pattern);
   }
 
   async forConnection(number: number): Promise<OutputSink | null> {
     if (this.#first !== null) return this.#first;
-    return this.#pattern === null ? null : OutputSink.open(this.#pattern.replaceAll(NUMBER, String(number)));
+    return this.#pattern === null ? null : openSink(this.#pattern.replaceAll(NUMBER, String(number)));
   }
 }
 

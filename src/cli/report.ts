@@ -47,9 +47,12 @@ export function renderPages(figures: DevmemFigures, style: Style): string {
   return `${counts}  ${verdict}`;
 }
 
-/** `digest` of what, with the word for it. */
+/** An error as the documents name it. */
 export function errorFacts(error: unknown): { code: string; message: string } | null {
-  if (error === null || error === undefined) return null;
+  if (error === null) return null;
   const { code, message } = error as { code?: unknown; message?: unknown };
-  return { code: typeof code === 'string' ? code : 'ERR_DEVMEM_ABORTED', message: String(message ?? error) };
+  return {
+    code: typeof code === 'string' ? code : 'ERR_DEVMEM_ABORTED',
+    message: typeof message === 'string' ? message : 'unknown error',
+  };
 }

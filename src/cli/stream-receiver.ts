@@ -5,6 +5,7 @@ import { MiB } from '../core/units.ts';
 import type { DeviceMemory } from '../memory/device-memory.ts';
 import type { DevmemSocket } from '../socket/devmem-socket.ts';
 import { Message } from '../socket/message.ts';
+import { orAborted } from './abort.ts';
 import type { PatternCheck } from './pattern.ts';
 import type { OutputSink } from './sink.ts';
 import { StreamDigest } from './stream-digest.ts';
@@ -68,7 +69,7 @@ export class StreamReceiver {
       const message = this.#spare.pop() ?? new Message({ maxFrags: MAX_FRAGS, maxBytes: MAX_BYTES });
       const received = this.socket.recvmsgSync(message);
       if (received > 0) {
-        await this.#take(message);
+        await this.#take(message, signal);
         continue;
       }
       this.#spare.push(message);
@@ -79,14 +80,14 @@ export class StreamReceiver {
     this.complete = true;
   }
 
-  async #take(message: Message): Promise<void> {
+  async #take(message: Message, signal: AbortSignal | undefined): Promise<void> {
     this.#held.push(message);
     this.#heldFrags += message.frags.length;
     this.#join(message);
     this.#inspect(message);
     this.bytes += message.bytes;
     const { sink, pattern } = this.#consumers;
-    if (sink !== null) await sink.write(this.#parts(message));
+    if (sink !== null) await orAborted(sink.write(this.#parts(message)), signal);
     if (pattern !== null && pattern.mismatchOffset >= 0) throw mismatch(pattern);
     this.#giveBack(this.#consumers.holdFrags ?? 0);
   }

@@ -1,10 +1,8 @@
-import { close, fstat, open, read } from 'node:fs';
-import { promisify } from 'node:util';
-import { DeviceMemory } from '../memory/device-memory.ts';
-import { PAGE_BYTES } from '../memory/device-memory.ts';
+import { DeviceMemory, PAGE_BYTES } from '../memory/device-memory.ts';
 import type { ExporterName } from '../memory/exporters/exporter.ts';
 import type { DevmemSocket } from '../socket/devmem-socket.ts';
 import type { Host } from '../socket/host-api.ts';
+import { orAborted } from './abort.ts';
 import { ChunkSender } from './chunk-sender.ts';
 import type { CliContext } from './context.ts';
 import { formatEndpoint, parseTarget, type Endpoint } from './endpoint.ts';
@@ -13,16 +11,11 @@ import { linkName, ownAddresses, type LinkOptions } from './link-options.ts';
 import { openLinkHost } from './open-host.ts';
 import { bitsPerSecond, errorFacts, renderPages, type DevmemFigures } from './report.ts';
 import { renderError } from './report-error.ts';
+import { openSource, type Source } from './source.ts';
 import { StreamDigest } from './stream-digest.ts';
 import type { Style } from './ui/style.ts';
 import { renderPairs } from './ui/table.ts';
 import { formatBytes, formatCount, formatRate, formatSeconds, formatSize } from './ui/units.ts';
-
-const openFile = promisify(open);
-const closeFile = promisify(close);
-const statFile = promisify(fstat);
-const readFile = promisify(read);
-const STDIN_FD = 0;
 
 interface TransmitOptions extends LinkOptions {
   readonly digest: string;
@@ -49,41 +42,6 @@ export interface SendDocument {
   readonly error: { readonly code: string; readonly message: string } | null;
 }
 
-/** A file or stdin, read straight into device memory. */
-class Source {
-  readonly name: string;
-  /** Null: nobody knows (a pipe). */
-  readonly sizeBytes: number | null;
-  readonly #fd: number;
-
-  private constructor(name: string, fd: number, sizeBytes: number | null) {
-    this.name = name;
-    this.#fd = fd;
-    this.sizeBytes = sizeBytes;
-  }
-
-  /** @throws the system's errors, EISDIR among them. */
-  static async open(name: string): Promise<Source> {
-    const fd = name === '-' ? STDIN_FD : await openFile(name, 'r');
-    const stat = await statFile(fd);
-    if (stat.isDirectory()) {
-      await closeFile(fd);
-      throw Object.assign(new Error(`read ${name}: is a directory`), { code: 'EISDIR' });
-    }
-    return new Source(name, fd, stat.isFile() ? stat.size : null);
-  }
-
-  /** @returns bytes read; 0 at the end. */
-  async read(target: Uint8Array, offset: number, length: number): Promise<number> {
-    const { bytesRead } = await readFile(this.#fd, target, offset, length, null);
-    return bytesRead;
-  }
-
-  async close(): Promise<void> {
-    if (this.#fd !== STDIN_FD) await closeFile(this.#fd);
-  }
-}
-
 /** `devmem-tcp send`. */
 export async function transmit(context: CliContext): Promise<number> {
   const options = context.command.opts<TransmitOptions>();
@@ -93,7 +51,7 @@ export async function transmit(context: CliContext): Promise<number> {
   if (options.maxChunk % PAGE_BYTES !== 0 || options.maxChunk === 0) {
     throw new UsageError(`--max-chunk ${options.maxChunk} is not a multiple of ${PAGE_BYTES}`, 'try 1MiB or 4MiB');
   }
-  const source = await Source.open(context.args[0]!);
+  const source = await openSource(context.args[0]!);
   const job = new TransmitJob(context, options, source, target);
   try {
     await job.open(link);
@@ -167,11 +125,10 @@ class TransmitJob {
 
   async #pump(sender: ChunkSender): Promise<void> {
     const { signal } = this.#context;
-    const { mapping } = this.#memory!;
     for (;;) {
       const offset = await sender.slot();
       signal.throwIfAborted();
-      const length = await this.#source.read(mapping, offset, sender.chunkBytes);
+      const length = await orAborted(this.#source.read(this.#memory!, offset, sender.chunkBytes), signal);
       if (length === 0) return;
       this.#digest?.updateMemory(offset, length);
       sender.send(length);

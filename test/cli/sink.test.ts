@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import * as fc from 'fast-check';
-import { dropFront, OutputSink } from '../../src/cli/sink.ts';
+import { dropFront, openSink } from '../../src/cli/sink.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'devmem-tcp-sink-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -12,7 +12,7 @@ after(() => rmSync(folder, { recursive: true }));
 test('writes parts in order, out of shared memory, to a file that only its owner reads', async () => {
   const path = join(folder, 'out');
   const memory = new Uint8Array(new SharedArrayBuffer(8192)).map((_, i) => i * 31);
-  const sink = await OutputSink.open(path);
+  const sink = await openSink(path);
   await sink.write([memory.subarray(4096, 8192), memory.subarray(0, 0), memory.subarray(0, 100)]);
   await sink.write([memory.subarray(1, 2)]);
   await sink.write([]);
@@ -25,7 +25,7 @@ test('writes parts in order, out of shared memory, to a file that only its owner
 
 test('more parts than one writev takes', async () => {
   const path = join(folder, 'many');
-  const sink = await OutputSink.open(path);
+  const sink = await openSink(path);
   const parts = Array.from({ length: 3000 }, (_, i) => Uint8Array.of(i & 255));
   await sink.write(parts);
   await sink.close();
@@ -33,7 +33,7 @@ test('more parts than one writev takes', async () => {
 });
 
 test('a full disk says so, with the name of the output', { skip: process.platform !== 'linux' }, async () => {
-  const sink = await OutputSink.open('/dev/full');
+  const sink = await openSink('/dev/full');
   await assert.rejects(sink.write([new Uint8Array(4096)]), { code: 'ENOSPC', path: '/dev/full' });
   assert.equal(sink.writtenBytes, 0);
   await sink.close();

@@ -172,6 +172,58 @@ test('recv, SIGINT before anybody connects: an empty result, exit 130, and the l
   });
 });
 
+test('recv, SIGINT in the middle: what had arrived is kept and reported, exit 130', async (t) => {
+  await inNamespace(t, async (namespace) => {
+    const file = join(folder, 'partial');
+    const args = ['recv', '-f', 'dmt-cli', ...V4, '-o', file, '--size', '1M', '--json', '-v'];
+    const child = namespace.start(process.execPath, [CLI_MAIN, ...args]);
+    let log = '';
+    child.stderr!.on('data', (text: Buffer) => {
+      log += text.toString();
+      if (text.includes('listening')) {
+        namespace.start(process.execPath, ['-e', CLIENT, '10.77.0.2', '5201', '/dev/zero', '1'], { stdio: 'ignore' });
+      }
+      if (text.includes('connection 1 from')) child.kill('SIGINT');
+    });
+    const run = await finished(child);
+    assert.equal(run.code, 130, log);
+    const document = JSON.parse(run.stdout) as ReceiveDocument;
+    assert.equal(document.interrupted, true);
+    assert.equal(document.complete, false);
+    assert.equal(document.digest, sha256(new Uint8Array(document.bytes)));
+    assert.equal(document.devmem.pages_free, document.devmem.pages_bound);
+    assert.ok(readFileSync(file).equals(Buffer.alloc(document.connections[0]!.output_bytes)));
+  });
+});
+
+test('recv from a peer that resets: what had arrived is kept and reported, exit 1', async (t) => {
+  await inNamespace(t, async (namespace) => {
+    const reset = `const s = require('node:net').connect(5201, '10.77.0.2', () => s.write('abc', () => s.resetAndDestroy()));`;
+    const child = namespace.start(process.execPath, [CLI_MAIN, 'recv', '-f', 'dmt-cli', ...V4, '--json']);
+    child.stderr!.once('data', () => namespace.start(process.execPath, ['-e', reset], { stdio: 'ignore' }));
+    const run = await finished(child);
+    assert.match(run.stderr, /devmem-tcp: recv: .*\(ECONNRESET\)\nhint: /);
+    assert.equal(run.code, 1);
+    assert.equal((JSON.parse(run.stdout) as ReceiveDocument).complete, false);
+  });
+});
+
+test('send from a pipe into which nobody writes ends at SIGINT', async (t) => {
+  await inNamespace(t, async (namespace) => {
+    const server = namespace.start(process.execPath, ['-e', SERVER]);
+    await new Promise((resolve) => server.stdout!.once('data', resolve));
+    const args = ['send', '-', '10.77.0.1:5300', '-f', 'dmt-cli', ...V4, '-v', '--json'];
+    const child = namespace.start(process.execPath, [CLI_MAIN, ...args]);
+    child.stdin!.write('abc');
+    child.stderr!.on('data', (text: Buffer) => {
+      if (text.includes('connected to')) child.kill('SIGINT');
+    });
+    const run = await finished(child);
+    assert.equal(run.code, 130, run.stderr);
+    assert.equal((JSON.parse(run.stdout) as SendDocument).interrupted, true);
+  });
+});
+
 test("send delivers a file, and a pipe, to the kernel's TCP", async (t) => {
   await inNamespace(t, async (namespace) => {
     for (const name of [PAYLOAD_FILE, '-']) {

@@ -69,6 +69,7 @@ test('progress redraws in place and leaves nothing behind', () => {
   doneBytes = 500;
   progress.draw();
   progress.stop();
+  // oxlint-disable-next-line no-control-regex
   assert.match(written[1]!, /^\r\u001B\[K.*50 %.*4\.00 kbit\/s.*ETA 0:01/);
   assert.equal(written.at(-1), '\r\u001B[K');
 });
