@@ -93,7 +93,6 @@ export class Engine {
     if (this.#holds++ > 0 || this.#stopped) return;
     // A pending immediate or timer is not always there: an idle socket waits for its peer with neither.
     this.#keepAlive = setInterval(() => {}, MAX_TIMER_MS);
-    this.#immediate?.ref();
     this.#timer?.ref();
   }
 
@@ -116,7 +115,6 @@ export class Engine {
   #releaseProcess(): void {
     if (this.#keepAlive !== null) clearInterval(this.#keepAlive);
     this.#keepAlive = null;
-    this.#immediate?.unref();
     this.#timer?.unref();
   }
 
@@ -150,9 +148,9 @@ export class Engine {
 
   #schedule(): void {
     this.#awaken();
-    const immediate = setImmediate(this.#onTurn);
-    if (this.#holds === 0) immediate.unref();
-    this.#immediate = immediate;
+    // Never unreferenced, though nobody may hold the engine: the event loop would not run it, but wait for an event,
+    // and the link is not armed meanwhile.
+    this.#immediate = setImmediate(this.#onTurn);
   }
 
   #sleep(nowMicros: number): void {

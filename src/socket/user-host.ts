@@ -228,7 +228,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
     for (const listener of this.#listeners) listener.close();
     const sockets = [...this.#sockets];
     await Promise.all(sockets.map((socket) => socket.close({ timeoutMs: CLOSE_TIMEOUT_MS })));
-    for (const socket of sockets) socket.abort();
+    for (const socket of sockets) socket.leave();
     this.engine.kick();
     await transmitted(this.nic);
     // Sockets wait for the same, each for itself.

@@ -239,6 +239,12 @@ export class UserSocket extends DevmemSocket implements Settling {
     this.#host.kick();
   }
 
+  /** Ends with the host: silently if the peer has acknowledged everything, else by a reset. */
+  leave(): void {
+    if (!this.#ended && this.#isFinAcknowledged()) this.connection.abandon();
+    this.abort();
+  }
+
   info(): object {
     return {
       ...this.connection.info(this.#host.nowMicros()),

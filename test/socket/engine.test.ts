@@ -92,6 +92,18 @@ test('a wake-up of the link ends the sleep', async () => {
   engine.stop();
 });
 
+test('so it does while nobody holds the engine: the event loop does not wait for another event first', async () => {
+  const { stack, link, engine } = setUp();
+  engine.kick();
+  await link.asleep();
+  engine.drop();
+  stack.work = 3;
+  link.wake();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(stack.work, 0);
+  engine.stop();
+});
+
 test('a timer of the stack ends the sleep', async () => {
   const { stack, link, engine } = setUp();
   stack.pollAt = () => engine.nowMicros() + 3000;

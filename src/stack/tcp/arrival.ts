@@ -71,11 +71,11 @@ function arriveInSynSent(layer: TcpLayer, connection: TcpConnection, segment: Se
   }
   if (!segment.isAck) {
     // Simultaneous open (RFC 9293 §3.5, figure 8).
-    connection.answer(sender.iss, segment, nowMicros);
+    connection.handshake.answer(sender.iss, segment, nowMicros);
     return;
   }
-  connection.takeSyn(segment, nowMicros);
-  connection.establish(segment, nowMicros);
+  connection.handshake.takeSyn(segment, nowMicros);
+  connection.handshake.establish(segment, nowMicros);
 }
 
 /**
@@ -84,7 +84,7 @@ function arriveInSynSent(layer: TcpLayer, connection: TcpConnection, segment: Se
  */
 function takeRepeatedSyn(connection: TcpConnection, segment: Segment): boolean {
   if (!segment.isAck) {
-    connection.answerAgain();
+    connection.handshake.repeat();
     return false;
   }
   segment.sequence = (segment.sequence + 1) | 0;
@@ -185,7 +185,7 @@ function takeAcknowledgment(layer: TcpLayer, connection: TcpConnection, segment:
       layer.counters.dropAcceptQueueFull++;
       return false;
     }
-    connection.establish(segment, nowMicros);
+    connection.handshake.establish(segment, nowMicros);
     return true;
   }
   if (!isAckInRange(sender, acknowledgment)) {

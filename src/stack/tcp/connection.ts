@@ -10,7 +10,9 @@ import { TIMESTAMPS_OPTION_BYTES } from '../../wire/tcp-options.ts';
 import type { Route } from '../route.ts';
 import { DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6, MIN_SEND_MSS } from './config.ts';
 import { EMIT_BLOCKED, EMIT_SENT, EMIT_UNREACHABLE } from './emit.ts';
+import { Handshake } from './handshake.ts';
 import { tcpInfo, type TcpInfo } from './info.ts';
+import { Keepalive } from './keepalive.ts';
 import type { TcpLayer } from './layer.ts';
 import type { TcpListener } from './listener.ts';
 import { Receiver } from './receive.ts';
@@ -21,7 +23,6 @@ import {
   canTransmit,
   EVENT_ACKED,
   EVENT_CLOSED,
-  EVENT_CONNECTED,
   EVENT_ERROR,
   EVENT_READABLE,
   EVENT_WRITABLE,
@@ -40,8 +41,6 @@ import {
 
 const IPV4_HEADER_BYTES = 20;
 const IPV6_HEADER_BYTES = 40;
-/** RFC 6298 §5.7. */
-const RTO_AFTER_SYN_LOSS_MICROS = 3_000_000;
 const MICROS_PER_TICK = 1000;
 
 /** Told of what happened, at most once a flush, from inside the stack: it must not call back into it. */
@@ -62,6 +61,8 @@ export class TcpConnection implements TimerOwner {
   readonly receiver: Receiver;
   readonly sender: Sender;
   readonly timers: TimerRows;
+  readonly handshake: Handshake;
+  readonly keepalive: Keepalive;
   /** The listener that it came from, until it is accepted. */
   listener: TcpListener | null = null;
   observer: TcpObserver | null = null;
@@ -97,10 +98,6 @@ export class TcpConnection implements TimerOwner {
   #events = 0;
   #wantsSpace = false;
   #isClosedByApplication = false;
-  #synPending = false;
-  #synRetries = 0;
-  #keepalive = false;
-  #keepaliveProbes = 0;
   #timestampOffset = 0;
   /** The NIC's mark behind the last transmission, once the connection has ended. */
   #releaseMark = 0;
@@ -131,6 +128,8 @@ export class TcpConnection implements TimerOwner {
     this.receiver = new Receiver(pool, config, layer.counters);
     this.sender = new Sender(this, layer.writer, layer.marks, config, layer.counters);
     this.timers = new TimerRows(layer.timers, this);
+    this.handshake = new Handshake(this, layer);
+    this.keepalive = new Keepalive(this, layer);
     this.receiver.open(this.#pathMss());
   }
 
@@ -178,10 +177,6 @@ export class TcpConnection implements TimerOwner {
   set noDelay(noDelay: boolean) {
     this.sender.noDelay = noDelay;
     if (noDelay) this.touch();
-  }
-
-  get keepalive(): boolean {
-    return this.#keepalive;
   }
 
   /** The application has called `close` or `abort`. */
@@ -237,22 +232,29 @@ export class TcpConnection implements TimerOwner {
     this.receiver.window.close();
   }
 
-  /** Ends the connection at once, with a reset to the peer (RFC 9293 §3.10.5). */
+  /**
+   * Ends the connection at once, with a reset to the peer where something could still be said (RFC 9293 §3.10.5: not in
+   * CLOSING, LAST-ACK and TIME-WAIT).
+   */
   abort(nowMicros: number): void {
+    const isOver = this.#state === 'CLOSING' || this.#state === 'LAST-ACK' || this.#state === 'TIME-WAIT';
+    if (!isOver && (isSynchronized(this.#state) || this.#state === 'SYN-RECEIVED')) this.#sendReset(nowMicros);
+    this.abandon();
+  }
+
+  /**
+   * Ends the connection at once and silently: for a stack that goes away when the peer has acknowledged all of ours,
+   * FIN included. A reset then would destroy what the peer's application has not read yet.
+   */
+  abandon(): void {
     this.#isClosedByApplication = true;
-    if (isSynchronized(this.#state) || this.#state === 'SYN-RECEIVED') this.#sendReset(nowMicros);
     if (this.#state !== 'CLOSED') this.#finish(this.#state === 'TIME-WAIT' ? 0 : ERRNO.ECONNABORTED);
     this.receiver.clear();
   }
 
-  /**
-   * Switches keepalive probes on or off (RFC 9293 §3.8.4: off by default).
-   */
+  /** Switches keepalive probes on or off (RFC 9293 §3.8.4: off by default). */
   setKeepalive(enabled: boolean, nowMicros: number): void {
-    this.#keepalive = enabled;
-    this.#keepaliveProbes = 0;
-    if (enabled && isSynchronized(this.#state)) this.#armKeepalive(nowMicros);
-    else this.timers.stop(TIMER_KEEPALIVE);
+    this.keepalive.switch(enabled, nowMicros);
   }
 
   /** Linux's tcp_info of this connection. */
@@ -272,10 +274,6 @@ export class TcpConnection implements TimerOwner {
     return this.timestampsEnabled ? TIMESTAMPS_OPTION_BYTES : 0;
   }
 
-  get synRetries(): number {
-    return this.#synRetries;
-  }
-
   /** To be looked at in the next flush. */
   touch(): void {
     this.#layer.queue(this);
@@ -284,65 +282,6 @@ export class TcpConnection implements TimerOwner {
   raise(events: number): void {
     this.#events |= events;
     this.touch();
-  }
-
-  /** Begins an active open: the SYN goes out with the next flush. */
-  open(iss: number): void {
-    this.sender.begin(iss);
-    this.#synPending = true;
-    this.enter('SYN-SENT');
-    this.touch();
-  }
-
-  /** Answers a SYN: the SYN-ACK goes out with the next flush. */
-  answer(iss: number, segment: Segment, nowMicros: number): void {
-    if (this.#state === 'CLOSED') this.sender.begin(iss);
-    this.takeSyn(segment, nowMicros);
-    this.answerAgain();
-    this.enter('SYN-RECEIVED');
-  }
-
-  answerAgain(): void {
-    this.#synPending = true;
-    this.touch();
-  }
-
-  /** The peer's SYN: what it says holds for the whole connection (RFC 7323 §2.2, §3.2; RFC 2018 §2). */
-  takeSyn(segment: Segment, nowMicros: number): void {
-    const { options } = segment;
-    this.receiver.begin(segment.sequence, nowMicros);
-    if (options.mss > 0) this.peerMss = Math.max(options.mss, MIN_SEND_MSS);
-    this.sackEnabled &&= options.sackPermitted;
-    this.timestampsEnabled &&= options.hasTimestamps;
-    if (this.timestampsEnabled) this.receiver.timestampRecent = options.timestampValue;
-    this.offersScaling &&= options.windowScale >= 0;
-    if (this.offersScaling) {
-      this.sender.scale = options.windowScale;
-      this.receiver.window.scale = this.receiver.window.offeredScale;
-    }
-    this.sender.setWindow(segment);
-    this.updateSegmentBytes();
-  }
-
-  /** Our SYN is acknowledged. */
-  establish(segment: Segment, nowMicros: number): void {
-    const { sender, receiver } = this;
-    this.timers.stop(TIMER_RETRANSMIT);
-    this.#synPending = false;
-    if (this.#synRetries === 0 && sender.lastSentMicros >= 0) {
-      sender.rtt.sample(nowMicros - sender.lastSentMicros);
-    } else {
-      sender.rtt.restartAfterSynLoss(RTO_AFTER_SYN_LOSS_MICROS);
-    }
-    sender.established(segment);
-    // RFC 6928 §2: a SYN that was lost leaves one segment.
-    const segments = this.#synRetries > 0 ? 1 : this.#layer.config.initialWindowSegments;
-    sender.congestion.onSegmentSize(this.segmentBytes, segments);
-    receiver.window.join();
-    receiver.ackNow ||= this.#state === 'SYN-SENT';
-    this.enter('ESTABLISHED');
-    if (this.#keepalive) this.#armKeepalive(nowMicros);
-    this.raise(EVENT_CONNECTED | EVENT_WRITABLE);
   }
 
   updateSegmentBytes(): void {
@@ -358,7 +297,7 @@ export class TcpConnection implements TimerOwner {
       if (nowMicros - this.lastReceivedMicros > this.sender.rtt.rtoMicros) this.receiver.quicken();
     }
     this.lastReceivedMicros = nowMicros;
-    this.#keepaliveProbes = 0;
+    this.keepalive.probes = 0;
   }
 
   noteAcknowledged(): void {
@@ -438,7 +377,7 @@ export class TcpConnection implements TimerOwner {
         this.#layer.counters.delayedAcks++;
         return;
       case TIMER_KEEPALIVE:
-        this.#keepaliveTimeout(nowMicros);
+        this.keepalive.timeout(nowMicros);
         return;
       case TIMER_LINGER:
         this.#finish(0);
@@ -450,7 +389,7 @@ export class TcpConnection implements TimerOwner {
   /** Sends what is due. False: the way down is blocked, or the NIC still reads acknowledged memory; come again. */
   flush(nowMicros: number): boolean {
     let isFree = true;
-    if (this.#synPending) isFree = this.#sendSyn(nowMicros);
+    if (this.handshake.isPending) isFree = this.handshake.send(nowMicros);
     this.#openWindow();
     if (canTransmit(this.#state) && this.sender.unaOffset >= 0) isFree = this.sender.output(nowMicros) && isFree;
     if (isSynchronized(this.#state)) isFree = this.#flushAck(nowMicros) && isFree;
@@ -475,23 +414,6 @@ export class TcpConnection implements TimerOwner {
   #pathMss(): number {
     const headers = (this.route.family === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES) + TCP_HEADER_BYTES;
     return Math.max(MIN_SEND_MSS, this.pathMtuBytes - headers);
-  }
-
-  #sendSyn(nowMicros: number): boolean {
-    const isAnswer = this.#state === 'SYN-RECEIVED';
-    if (!isAnswer && this.#state !== 'SYN-SENT') {
-      this.#synPending = false;
-      return true;
-    }
-    const verdict = this.#layer.writer.writeSyn(this, isAnswer, nowMicros);
-    if (verdict === EMIT_SENT) {
-      this.#synPending = false;
-      this.sender.lastSentMicros = nowMicros;
-      if (!this.timers.runs(TIMER_RETRANSMIT)) {
-        this.timers.set(TIMER_RETRANSMIT, nowMicros + this.sender.rtt.rtoMicros);
-      }
-    }
-    return this.accepted(verdict, nowMicros);
   }
 
   /** Before anything is sent: opens the receive window as far as it may, so that whatever goes out next says so. */
@@ -536,19 +458,11 @@ export class TcpConnection implements TimerOwner {
   }
 
   #retransmitTimeout(nowMicros: number): void {
-    const { config, counters } = this.#layer;
-    if (this.#state === 'SYN-SENT' || this.#state === 'SYN-RECEIVED') {
-      const limit = this.#state === 'SYN-SENT' ? config.synRetries : config.synAckRetries;
-      if (this.#synRetries++ >= limit) {
-        this.#finish(this.softErrno || ERRNO.ETIMEDOUT);
-        return;
-      }
-      this.sender.rtt.backoff++;
-      counters.retransmittedSegments++;
-      this.#synPending = true;
-      this.timers.set(TIMER_RETRANSMIT, nowMicros + this.sender.rtt.rtoMicros);
+    if (this.handshake.isUnderWay) {
+      this.handshake.timeout(nowMicros);
       return;
     }
+    const { config } = this.#layer;
     const { sender } = this;
     const stalled = sender.stalledSinceMicros >= 0 ? nowMicros - sender.stalledSinceMicros : 0;
     const isOverdue = this.userTimeoutMicros > 0 && stalled >= this.userTimeoutMicros; // RFC 5482
@@ -566,31 +480,6 @@ export class TcpConnection implements TimerOwner {
       return;
     }
     this.sender.onPersistTimeout(nowMicros);
-  }
-
-  #armKeepalive(nowMicros: number): void {
-    const { config } = this.#layer;
-    const wait = this.#keepaliveProbes > 0 ? config.keepaliveIntervalMicros : config.keepaliveIdleMicros;
-    this.timers.set(TIMER_KEEPALIVE, nowMicros + wait);
-  }
-
-  #keepaliveTimeout(nowMicros: number): void {
-    const { config, counters } = this.#layer;
-    if (!this.#keepalive || !isSynchronized(this.#state)) return;
-    const idleUntil = this.lastReceivedMicros + config.keepaliveIdleMicros;
-    // Data in flight has its own timer.
-    if (this.#keepaliveProbes === 0 && (idleUntil > nowMicros || this.sender.scoreboard.count > 0)) {
-      this.timers.set(TIMER_KEEPALIVE, Math.max(idleUntil, nowMicros + config.keepaliveIntervalMicros));
-      return;
-    }
-    if (this.#keepaliveProbes >= config.keepaliveProbes) {
-      this.failWithReset(this.softErrno || ERRNO.ETIMEDOUT, nowMicros);
-      return;
-    }
-    this.#keepaliveProbes++;
-    counters.keepaliveProbes++;
-    this.#layer.writer.write(this, (this.sender.sndNxt - 1) | 0, 0, 0, 0, nowMicros);
-    this.#armKeepalive(nowMicros);
   }
 
   #enterTimeWait(nowMicros: number): void {

@@ -162,7 +162,7 @@ export class TcpLayer {
     }
     const connection = this.#make(route, port, remotePort, pool);
     this.counters.activeOpens++;
-    connection.open(this.#initialSequence(connection, nowMicros));
+    connection.handshake.open(this.#initialSequence(connection, nowMicros));
     return connection;
   }
 
@@ -384,7 +384,7 @@ export class TcpLayer {
     listener.begin(connection);
     counters.passiveOpens++;
     const iss = previous === null ? this.#initialSequence(connection, nowMicros) : minimumIss;
-    connection.answer(iss, segment, nowMicros);
+    connection.handshake.answer(iss, segment, nowMicros);
   }
 
   /** A SYN to a connection in TIME-WAIT that begins a new one (RFC 6191 §2, RFC 1122 §4.2.2.13). */

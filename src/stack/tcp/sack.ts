@@ -71,10 +71,6 @@ export class Scoreboard {
     return this.#count > 0 && (this.#flags[this.#head]! & SACKED) !== 0;
   }
 
-  get headSentMicros(): number {
-    return this.#sentMicros[this.#head]!;
-  }
-
   start(index: number): number {
     return this.#starts[(this.#head + index) & this.#mask]!;
   }

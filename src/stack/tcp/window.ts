@@ -142,11 +142,6 @@ export class ReceiveWindow {
     return field;
   }
 
-  /** The edge as it stands in the peer's books. */
-  get visibleEdge(): number {
-    return this.#visibleEdge;
-  }
-
   /** The window field of a SYN, which is never scaled (RFC 7323 §2.2): what `open` promised. */
   get synField(): number {
     return this.promisedBytes;

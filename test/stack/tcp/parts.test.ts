@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { NEVER } from '../../../src/core/clock.ts';
 import { SeededRandom } from '../../../src/core/random.ts';
 import { PagePool } from '../../../src/memory/page-pool.ts';
@@ -57,8 +57,8 @@ test('FlowTable agrees with a Map', () => {
         assert.equal(table.size, model.size);
       }
       assert.deepEqual(
-        [...table.values()].sort((a, b) => a - b),
-        [...model.keys()].sort((a, b) => a - b),
+        [...table.values()].toSorted((a, b) => a - b),
+        [...model.keys()].toSorted((a, b) => a - b),
       );
     }),
     { numRuns: 60 },
@@ -88,8 +88,8 @@ test('TimerHeap fires every timer once, in its time, whatever is moved or stoppe
       }
       for (let now = heap.pollAt(); now !== NEVER; now = heap.pollAt()) heap.poll(now);
       assert.deepEqual(
-        fired.map(([index, row, now]) => `${index} ${row} ${now}`).sort(),
-        [...model].map(([key, at]) => `${key} ${at}`).sort(),
+        fired.map(([index, row, now]) => `${index} ${row} ${now}`).toSorted(),
+        [...model].map(([key, at]) => `${key} ${at}`).toSorted(),
       );
       assert.equal(heap.size, 0);
     }),
