@@ -4,10 +4,12 @@
  * - `ts` and `js` blocks are compiled and run as a program that has installed the package.
  * - `sh` blocks run in an empty folder with `devmem-tcp` on the PATH; of `console` blocks the lines that begin with `$ `
  *   run, and the other lines must come out in that order, where `...` stands for any text.
- * - `<!-- test: root tools=nc,curl -->` on the line before a block says what it needs; `seconds=N` how long it may take.
+ * - `<!-- test: root tools=nc,curl -->` on the line before a block says what it needs (with `root` it runs in a network
+ *   namespace of its own); `seconds=N` how long it may take.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -32,7 +34,7 @@ function needsOf(block: FencedBlock): InteropNeeds {
 }
 
 /** A folder that looks like a project with the package installed; removed after `use`. */
-function inProject(use: (folder: string) => void): void {
+async function inProject(use: (folder: string) => Promise<void> | void): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'devmem-tcp-readme-'));
   try {
     const modules = join(folder, 'node_modules');
@@ -43,7 +45,7 @@ function inProject(use: (folder: string) => void): void {
     writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${join(buildRoot, 'src/cli/main.js')}' "$@"\n`);
     chmodSync(command, 0o755);
     writeFileSync(join(folder, 'package.json'), '{ "type": "module", "private": true }');
-    use(folder);
+    await use(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -66,16 +68,40 @@ function secondsOf(block: FencedBlock): number {
   return Number(block.directives.get('seconds') ?? DEFAULT_SECONDS);
 }
 
-function runShell(script: string, seconds: number, folder: string): string {
+/**
+ * Runs a script and ends, with it, whatever it left running in the background. A script that needs root gets a network
+ * namespace of its own: its devices meet nobody else's and go with it.
+ */
+async function runShell(script: string, block: FencedBlock, folder: string): Promise<string> {
   const path = [join(folder, 'node_modules', '.bin'), process.env['PATH'] ?? ''].join(delimiter);
-  const result = spawnSync('bash', ['-euo', 'pipefail', '-c', script], {
+  const shell = ['bash', '-euo', 'pipefail', '-c'];
+  const command = block.directives.has('root')
+    ? ['unshare', '--net', ...shell, `ip link set lo up\n${script}`]
+    : [...shell, script];
+  const child = spawn(command[0]!, command.slice(1), {
     cwd: folder,
-    encoding: 'utf8',
+    detached: true,
     env: { ...process.env, PATH: path },
-    timeout: seconds * 1000,
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
-  assert.equal(result.status, 0, `${script}\nended with ${result.status}:\n${result.stdout}${result.stderr}`);
-  return result.stdout;
+  const timer = setTimeout(() => endGroup(child.pid!), secondsOf(block) * 1000);
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  const [status, signal] = (await once(child, 'exit')) as [number | null, string | null];
+  clearTimeout(timer);
+  endGroup(child.pid!);
+  assert.equal(status ?? signal, 0, `${script}\nended with ${status ?? signal}:\n${stdout}${stderr}`);
+  return stdout;
+}
+
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // All of it has ended by itself.
+  }
 }
 
 /** Checks that the lines of `expected` occur in `output`, in order; `...` stands for any text within a line. */
@@ -125,14 +151,17 @@ describe('README', () => {
 
   for (const block of blocks) {
     if (NOT_RUN.has(block.language)) continue;
-    it(`line ${block.line}: the ${block.language} block does what it says`, (t) => {
+    it(`line ${block.line}: the ${block.language} block does what it says`, async (t) => {
       if (!requireInterop(t, needsOf(block))) return;
-      inProject((folder) => {
-        if (block.language === 'ts' || block.language === 'js') return runProgram(block, folder);
+      await inProject(async (folder) => {
+        if (block.language === 'ts' || block.language === 'js') {
+          runProgram(block, folder);
+          return;
+        }
         assert.match(block.language, /^(sh|console)$/, 'a language that nothing here can run');
         const { script, shown } = commandsOf(block);
         const rest = script.split('\n').filter((line) => !/^npm ci\b/.test(line));
-        if (rest.join('').trim() !== '') assertShows(runShell(rest.join('\n'), secondsOf(block), folder), shown);
+        if (rest.join('').trim() !== '') assertShows(await runShell(rest.join('\n'), block, folder), shown);
       });
     });
   }

@@ -34,10 +34,27 @@ const FIRST_ROOM_WITH_PROMISES = 'socket';
 const MAX_FILE_LINES = 600;
 
 /** Files below `socket/` that may do what the others may not, and why. A reason that no longer holds is a failure. */
-const IMPURE: ReadonlyMap<string, string> = new Map([['src/core/clock.ts', 'is the clock']]);
+const IMPURE: ReadonlyMap<string, string> = new Map([
+  ['src/core/clock.ts', 'is the clock of production'],
+  ['src/core/random.ts', 'is the randomness of production'],
+  ['src/link/tap.ts', 'opening a device loads the FFI'],
+  ['src/linux/libc.ts', 'loads the FFI'],
+  ['src/memory/device-memory.ts', 'allocation may have to load the FFI'],
+  ['src/memory/exporters/exporter.ts', 'allocation may have to load the FFI'],
+  ['src/memory/exporters/memfd.ts', 'allocation loads the FFI'],
+  ['src/memory/exporters/shared.ts', 'allocates as the other exporters do'],
+  ['src/memory/exporters/udmabuf.ts', 'allocation loads the FFI'],
+]);
 
-/** Files with logic that no test imports directly, and what tests them instead. */
-const TESTED_THROUGH: ReadonlyMap<string, string> = new Map([]);
+/** Where the files of a room work together so closely that they are tested as one, the tests that do so. */
+const TESTED_TOGETHER: readonly { files: string; tests: string; as: string }[] = [
+  { files: 'src/cli/', tests: 'test/cli/', as: 'a command that is run whole' },
+  { files: 'src/nic/', tests: 'test/nic/', as: 'a NIC that frames go through' },
+  { files: 'src/socket/', tests: 'test/contract/', as: 'a host that meets the contract of all hosts' },
+  { files: 'src/host.ts', tests: 'test/contract/', as: 'what makes the hosts of that contract' },
+  { files: 'src/stack/', tests: 'test/stack/', as: 'a stack whose link is the test' },
+  { files: 'src/stack/tcp/', tests: 'test/rfc/', as: 'conversations on the wire, by RFC' },
+];
 
 interface SourceFile {
   /** From the project's root, with slashes: `src/wire/tcp.ts`. */
@@ -133,6 +150,22 @@ function hasLogic(text: string): boolean {
   );
 }
 
+/** What a file imports of the project, types left out, and what it starts as a program of its own. */
+function importedFiles(file: SourceFile): string[] {
+  const imported = importsOf(file.text)
+    .filter(({ kind }) => kind !== 'type')
+    .map(({ specifier }) => resolveImport(file.path, specifier))
+    .filter((path) => path !== null);
+  const started = file.text.matchAll(/['"](?:\.\.\/)*(src\/[\w/-]+)\.js['"]/g);
+  return [...imported, ...[...started].map((match) => `${match[1]}.ts`)];
+}
+
+function reachable(graph: ReadonlyMap<string, readonly string[]>, from: readonly string[]): Set<string> {
+  const seen = new Set(from);
+  for (const path of seen) for (const next of graph.get(path) ?? []) seen.add(next);
+  return seen;
+}
+
 /** Unlike a comparison of lists, this shows all of a long list. */
 function assertNone(problems: readonly string[]): void {
   assert.ok(problems.length === 0, `${problems.length} problems:\n${problems.join('\n')}`);
@@ -224,12 +257,9 @@ describe('files', () => {
   it(`have at most ${MAX_FILE_LINES} lines`, () => {
     const folders = ['testing', 'fuzz', 'bench', 'examples', 'tools'];
     const all = [...sources, ...tests, ...folders.flatMap((folder) => filesBelow(folder, /\.(tsx?|mjs)$/))];
-    const long = all.map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }));
-    assert.ok(long.some(({ path }) => path === 'test/structure.test.ts'));
-    assert.deepEqual(
-      long.filter(({ lines }) => lines > MAX_FILE_LINES),
-      [],
-    );
+    const sized = all.map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }));
+    assert.ok(sized.some(({ path, lines }) => path === 'test/structure.test.ts' && lines > 200));
+    assertNone(sized.filter(({ lines }) => lines > MAX_FILE_LINES).map(({ path, lines }) => `${path}: ${lines} lines`));
   });
 
   it('hold no enum and no namespace', () => {
@@ -238,25 +268,21 @@ describe('files', () => {
     assertNone(syntaxProblems(sources));
   });
 
-  it('with logic are imported by a test, or say what tests them', () => {
+  it('with logic are imported by a test, or tested with others of their room', () => {
     assert.ok(hasLogic('export function f(): void {}') && hasLogic('const f = (a: number): number => g(a);'));
     assert.ok(!hasLogic('export const A = 1;\nexport interface B { f(): void }'));
-    const imported = new Set(
-      tests.flatMap(({ path, text }) => importsOf(text).map(({ specifier }) => resolveImport(path, specifier))),
-    );
-    const mirrored = new Set(tests.map(({ path }) => path));
-    const untested = sources
-      .filter(({ path, text }) => hasLogic(text) && !imported.has(path) && !TESTED_THROUGH.has(path))
-      .filter(({ path }) => !mirrored.has(path.replace(/^src\//, 'test/').replace(/\.tsx?$/, '.test.ts')))
-      .map(({ path }) => path);
-    assertNone(untested);
-    for (const path of TESTED_THROUGH.keys()) {
-      assert.ok(
-        sources.some((file) => file.path === path),
-        `${path} is no more: take it off the list`,
+    const helpers = filesBelow('testing', /\.ts$/);
+    const graph = new Map([...sources, ...tests, ...helpers].map((file) => [file.path, importedFiles(file)]));
+    const tested = new Set(tests.flatMap(({ path }) => graph.get(path)!));
+    for (const { files, tests: folder } of TESTED_TOGETHER) {
+      const reached = reachable(
+        graph,
+        [...graph.keys()].filter((path) => path.startsWith(folder)),
       );
-      assert.ok(!imported.has(path), `${path} has a test now: take it off the list`);
+      for (const path of reached) if (path.startsWith(files)) tested.add(path);
     }
+    const untested = sources.filter(({ path, text }) => hasLogic(text) && !tested.has(path));
+    assertNone(untested.map(({ path }) => path));
   });
 });
 
