@@ -15,7 +15,8 @@ import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import type { ChildProcess } from 'node:child_process';
 import { buildRoot, projectRoot } from '../testing/project.ts';
-import { finished, NetworkNamespace } from '../testing/netns.ts';
+import { finished } from '../testing/finished.ts';
+import { NetworkNamespace } from '../testing/netns.ts';
 
 const PORT = '5201';
 const MEMORY_MIB = '256';
@@ -55,7 +56,7 @@ function joinNamespaces(): void {
 
 /** Starts a receiver and waits until it says that it listens. */
 async function ready(child: ChildProcess): Promise<void> {
-  for (let text = ''; !text.includes('ready'); ) {
+  for (let text = ''; !text.includes('ready');) {
     const [chunk] = (await once(child.stdout!, 'data')) as [Buffer];
     text += chunk.toString();
   }
@@ -161,7 +162,9 @@ try {
 const machine = `${cpus().length} x ${cpus()[0]?.model ?? 'unknown CPU'}, Linux ${release()}, Node ${process.version}`;
 if (values.json) {
   const rows = [...results].map(([{ direction, name }, gbit]) => ({ direction, name, gbit_per_second: gbit }));
-  process.stdout.write(`${JSON.stringify({ schema: 'devmem-tcp/bench-tap@1', machine, mib: Number(values.mib), rows }, null, 2)}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ schema: 'devmem-tcp/bench-tap@1', machine, mib: Number(values.mib), rows }, null, 2)}\n`,
+  );
 } else {
   process.stdout.write(`${values.rounds} rounds of ${values.mib} MiB. ${machine}.\n\n`);
   process.stdout.write(`${table('receive', results)}\n\n${table('send', results)}\n`);

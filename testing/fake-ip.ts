@@ -32,6 +32,8 @@ export class FakeIp implements IpOutput {
   routeState: 'resolving' | 'ready' | 'failed' = 'ready';
   onSend: (frame: FakeFrame) => void = () => {};
   framesSent = 0;
+  /** Calls of `confirm`. */
+  confirmations = 0;
   framesDone = 0;
   /** Marks of frames that were sent and not yet read or lost, in order. */
   readonly #open = new Set<number>();
@@ -84,6 +86,10 @@ export class FakeIp implements IpOutput {
       mark: this.framesSent,
     });
     return tx.headerBytes + tx.payloadBytes;
+  }
+
+  confirm(): void {
+    this.confirmations++;
   }
 
   txMark(): number {

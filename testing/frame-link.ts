@@ -1,6 +1,7 @@
 import { flattenFrame, scatterFrame } from '../src/link/copy.ts';
 import type { FrameList, Link, LinkOffloads } from '../src/link/link.ts';
 import { NEVER } from '../src/core/clock.ts';
+import { ERRNO } from '../src/core/errno.ts';
 
 /** A frame as the test sees it. */
 export interface SeenFrame {
@@ -21,6 +22,9 @@ export class FrameLink implements Link {
   roomFrames: number = Number.POSITIVE_INFINITY;
   framesWritten = 0;
   readonly framesInFlight = 0;
+  /** Set it, and `wake`, to have the interface deleted. */
+  isDown = false;
+  #onWake: (() => void) | null = null;
 
   constructor(options: { mtuBytes?: number; offloads?: LinkOffloads } = {}) {
     this.mtuBytes = options.mtuBytes ?? 1500;
@@ -28,6 +32,7 @@ export class FrameLink implements Link {
   }
 
   readFrame(landing: FrameList): number {
+    if (this.isDown) return -ERRNO.ENETDOWN;
     const frame = this.incoming.shift();
     if (frame === undefined) return 0;
     landing.clearOffload();
@@ -38,6 +43,7 @@ export class FrameLink implements Link {
   }
 
   writeFrame(gather: FrameList): number {
+    if (this.isDown) return -ERRNO.ENETDOWN;
     if (this.roomFrames === 0) return 0;
     this.roomFrames--;
     this.framesWritten++;
@@ -50,7 +56,23 @@ export class FrameLink implements Link {
   pollAt(): number {
     return NEVER;
   }
-  armWake(): void {}
-  disarmWake(): void {}
-  close(): void {}
+
+  armWake(onWake: () => void): void {
+    this.#onWake = onWake;
+  }
+
+  disarmWake(): void {
+    this.#onWake = null;
+  }
+
+  /** Wakes whoever waits for a frame. */
+  wake(): void {
+    const onWake = this.#onWake;
+    this.#onWake = null;
+    onWake?.();
+  }
+
+  close(): void {
+    this.isDown = true;
+  }
 }

@@ -2,14 +2,6 @@ import { execFileSync, spawn, type ChildProcess, type SpawnOptions } from 'node:
 
 let count = 0;
 
-/** A program's end: what it printed and how it ended. */
-export interface Finished {
-  code: number | null;
-  signal: NodeJS.Signals | null;
-  stdout: string;
-  stderr: string;
-}
-
 /**
  * A network namespace of a test's own. Links made in it go with it; `close` ends the processes that were started in it
  * and are still there, by their ids.
@@ -46,16 +38,4 @@ export class NetworkNamespace {
     for (const child of this.#children) child.kill('SIGKILL');
     execFileSync('ip', ['netns', 'del', this.name]);
   }
-}
-
-/** Collects a child's output until it ends. */
-export async function finished(child: ChildProcess): Promise<Finished> {
-  let stdout = '';
-  let stderr = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  return await new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
-  });
 }

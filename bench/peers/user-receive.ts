@@ -2,8 +2,14 @@
 import { DeviceMemory, openHost } from '../../src/index.ts';
 import { MiB } from '../../src/core/units.ts';
 
-const [link = 'tap:dmb0', address = '10.99.0.2/24', peerAddress = '10.99.0.1/24', port = '5201', memoryMiB = '256', chunkKiB = '4'] =
-  process.argv.slice(2);
+const [
+  link = 'tap:dmb0',
+  address = '10.99.0.2/24',
+  peerAddress = '10.99.0.1/24',
+  port = '5201',
+  memoryMiB = '256',
+  chunkKiB = '4',
+] = process.argv.slice(2);
 
 const host = await openHost({ link, addresses: [address], peerAddresses: [peerAddress] });
 const memory = await DeviceMemory.allocate({ sizeBytes: Number(memoryMiB) * MiB, exporter: 'memfd' });

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DemoDocument } from '../../src/cli/demo-result.ts';
 import { readSchema, schemaViolations } from '../../testing/json-schema.ts';
-import { finished, runCli, startCli, type CliRun } from '../../testing/run-cli.ts';
+import { finished, type Finished } from '../../testing/finished.ts';
+import { runCli, startCli } from '../../testing/run-cli.ts';
 
-function documentOf(run: CliRun): DemoDocument {
+function documentOf(run: Finished): DemoDocument {
   const document = JSON.parse(run.stdout) as DemoDocument;
   assert.deepEqual(schemaViolations(document, readSchema('demo')), []);
   return document;

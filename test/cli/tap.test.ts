@@ -8,7 +8,8 @@ import { patternBytes } from '../../src/cli/pattern.ts';
 import type { ReceiveDocument } from '../../src/cli/receive-result.ts';
 import type { SendDocument } from '../../src/cli/transmit.ts';
 import { readSchema, schemaViolations } from '../../testing/json-schema.ts';
-import { finished, NetworkNamespace, type Finished } from '../../testing/netns.ts';
+import { finished, type Finished } from '../../testing/finished.ts';
+import { NetworkNamespace } from '../../testing/netns.ts';
 import { requireInterop } from '../../testing/requirements.ts';
 import { CLI_MAIN } from '../../testing/run-cli.ts';
 

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { GiB, MiB } from '../../src/core/units.ts';
 import { DeviceMemory, openHost } from '../../src/index.ts';
-import { finished, NetworkNamespace } from '../../testing/netns.ts';
+import { finished } from '../../testing/finished.ts';
+import { NetworkNamespace } from '../../testing/netns.ts';
 import { requireInterop } from '../../testing/requirements.ts';
 
 /** curl, unmodified: uploads into device memory, and talks to node:http over a socket of ours. */

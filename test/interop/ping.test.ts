@@ -8,7 +8,8 @@ import { Nic } from '../../src/nic/nic.ts';
 import { Stack } from '../../src/stack/stack.ts';
 import { parsePrefix, type Prefix } from '../../src/wire/address.ts';
 import { randomMac } from '../../src/wire/mac.ts';
-import { finished, NetworkNamespace, type Finished } from '../../testing/netns.ts';
+import { finished, type Finished } from '../../testing/finished.ts';
+import { NetworkNamespace } from '../../testing/netns.ts';
 import { requireInterop } from '../../testing/requirements.ts';
 
 /** The Linux kernel's own ARP, neighbour discovery and ICMP against ours. */

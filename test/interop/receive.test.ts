@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { GiB, MiB } from '../../src/core/units.ts';
-import { startCli } from '../../testing/cli-run.ts';
-import { finished, NetworkNamespace } from '../../testing/netns.ts';
+import { startCliIn } from '../../testing/run-cli.ts';
+import { finished } from '../../testing/finished.ts';
+import { NetworkNamespace } from '../../testing/netns.ts';
 import { missingRequirements, requireInterop } from '../../testing/requirements.ts';
 
 /**
@@ -67,7 +68,7 @@ async function run(t: TestContext, options: Case): Promise<void> {
   const namespace = new NetworkNamespace();
   try {
     const address = options.family === 4 ? '10.77.0.2' : 'fd77::2';
-    const cli = startCli(namespace, [
+    const cli = startCliIn(namespace, [
       ...['recv', '--link', 'tap:dm0', '--port', '5201', '--memory', 'memfd', '--size', '64MiB', '--digest', 'sha256'],
       ...['--address', options.family === 4 ? '10.77.0.2/24' : 'fd77::2/64'],
       ...['--peer-address', options.family === 4 ? '10.77.0.1/24' : 'fd77::1/64'],

@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { GiB, MiB } from '../../src/core/units.ts';
-import { startCli } from '../../testing/cli-run.ts';
-import { finished, NetworkNamespace } from '../../testing/netns.ts';
+import { startCliIn } from '../../testing/run-cli.ts';
+import { finished } from '../../testing/finished.ts';
+import { NetworkNamespace } from '../../testing/netns.ts';
 import { missingRequirements, requireInterop } from '../../testing/requirements.ts';
 
 /** Out of device memory to Linux's own TCP: `devmem-tcp send` to an unmodified `nc -l`, 1 GiB each. */
@@ -33,7 +34,7 @@ async function run(t: TestContext, family: 4 | 6, mtu: number, offload: boolean)
     const sink = namespace.start('sh', ['-c', `nc -${family} -l 5201 | sha256sum`], {});
     const summed = finished(sink);
     await listening(namespace);
-    const cli = startCli(namespace, [
+    const cli = startCliIn(namespace, [
       ...['send', path, family === 4 ? '10.77.0.1:5201' : '[fd77::1]:5201', '--link', 'tap:dm0', '--memory', 'memfd'],
       ...['--address', family === 4 ? '10.77.0.2/24' : 'fd77::2/64'],
       ...['--peer-address', family === 4 ? '10.77.0.1/24' : 'fd77::1/64', '--mtu', String(mtu), '--json'],

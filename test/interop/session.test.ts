@@ -8,7 +8,8 @@ import { finished as streamFinished } from 'node:stream/promises';
 import { test, type TestContext } from 'node:test';
 import { MiB } from '../../src/core/units.ts';
 import { DeviceMemory, openHost } from '../../src/index.ts';
-import { finished, NetworkNamespace } from '../../testing/netns.ts';
+import { finished } from '../../testing/finished.ts';
+import { NetworkNamespace } from '../../testing/netns.ts';
 import { requireInterop } from '../../testing/requirements.ts';
 
 /**
@@ -34,7 +35,12 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=30) as s:
     while s.recv(4096): pass
 `;
 const EXPECTED: string = createHash('sha256')
-  .update(Buffer.alloc(STREAM_BYTES, Uint8Array.from({ length: 256 }, (_, i) => i)))
+  .update(
+    Buffer.alloc(
+      STREAM_BYTES,
+      Uint8Array.from({ length: 256 }, (_, i) => i),
+    ),
+  )
   .digest('hex');
 
 function tshark(file: string, filter: string): string[] {

@@ -4,7 +4,8 @@ import { test, type TestContext } from 'node:test';
 import { randomBelow, SeededRandom } from '../../src/core/random.ts';
 import { GiB, MiB } from '../../src/core/units.ts';
 import { DeviceMemory, openHost, type DevmemSocket, type Host } from '../../src/index.ts';
-import { finished, NetworkNamespace } from '../../testing/netns.ts';
+import { finished } from '../../testing/finished.ts';
+import { NetworkNamespace } from '../../testing/netns.ts';
 import { requireInterop } from '../../testing/requirements.ts';
 
 /**

@@ -10,7 +10,8 @@ import { openTap, type TapOptions } from '../../src/link/tap.ts';
 import { parsePrefix, type Prefix } from '../../src/wire/address.ts';
 import { adjustChecksum, foldChecksum, pseudoHeaderSum4, sumBytes } from '../../src/wire/checksum.ts';
 import { bytesOf, frameFrom, landingOf } from '../../testing/link-frames.ts';
-import { finished, NetworkNamespace } from '../../testing/netns.ts';
+import { finished } from '../../testing/finished.ts';
+import { NetworkNamespace } from '../../testing/netns.ts';
 import { buildRoot } from '../../testing/project.ts';
 import { requireInterop } from '../../testing/requirements.ts';
 
@@ -168,7 +169,7 @@ describe('TAP link', () => {
     assert.equal(answer, -100);
     assert.equal(link.readFrame(landing), 0);
     assert.equal(link.writeFrame(frameFrom(new Uint8Array(60))), -100);
-    assert.equal(link.down, true);
+    assert.equal(link.isDown, true);
     link.armWake(() => assert.fail('woken for nothing'));
     link.close();
   });
