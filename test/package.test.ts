@@ -97,7 +97,7 @@ describe('the package', () => {
     for (const path of ['LICENSE', 'README.md', 'CHANGELOG.md', 'package.json', 'dist/src/index.js', 'src/index.ts']) {
       assert.ok(packed.includes(path), `${path} is not packed`);
     }
-    const strange = packed.filter((path) => !/^(dist\/src|src)\/|^(LICENSE|package\.json|[A-Z]+\.md)$/.test(path));
+    const strange = packed.filter((path) => !/^(dist\/src|src|man)\/|^(LICENSE|package\.json|[A-Z]+\.md)$/.test(path));
     assert.deepEqual(strange, []);
     assert.deepEqual(
       packed.filter((path) => path.includes('.test.')),

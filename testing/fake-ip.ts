@@ -125,7 +125,7 @@ export function framePayload(frame: FakeFrame): Uint8Array {
 /** The receiving side of a NIC in a test: lands payload in a pool as the real one does and makes packets. */
 export class FakeLanding {
   readonly queue: RxQueue;
-  readonly pool: PagePool;
+  pool: PagePool;
   droppedNoPage = 0;
   readonly #packet: Packet;
   #landed = 0;
@@ -174,6 +174,12 @@ export class FakeLanding {
     if (!this.queue.reference(packet, 0, payload.length)) throw new Error('a test packet has too many fragments');
     packet.payloadBytes = payload.length;
     return packet;
+  }
+
+  /** Lands in another pool from now on. */
+  moveTo(pool: PagePool): void {
+    this.queue.rebind(pool);
+    this.pool = pool;
   }
 
   recycle(packet: Packet): void {

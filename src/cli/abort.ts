@@ -1,3 +1,5 @@
+import { unwatchAbort, watchAbort } from '../socket/abort-watch.ts';
+
 /**
  * `promise`, or the signal's reason as soon as it is aborted: for what cannot be cancelled, such as a read from a pipe
  * into which nobody writes. What the promise does later is nobody's business any more.
@@ -8,11 +10,11 @@ export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | un
   let onAbort = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
+    watchAbort(signal, onAbort);
   });
   try {
     return await Promise.race([promise, aborted]);
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    unwatchAbort(signal, onAbort);
   }
 }

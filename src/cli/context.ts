@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import type { Command } from 'commander';
 import type { CommonOptions } from './command.ts';
 import { EXIT_INTERRUPTED, EXIT_TERMINATED } from './exit.ts';
@@ -21,8 +20,6 @@ export class CliContext {
   readonly #onSignal = (name: NodeJS.Signals): void => this.#stop(name as StopSignal);
 
   constructor(command: Command) {
-    // Every connection waits on it.
-    setMaxListeners(0, this.#abort.signal);
     this.command = command;
     this.options = command.opts<CommonOptions>();
     this.args = command.args;

@@ -9,6 +9,7 @@ import { renderError } from './report-error.ts';
 import { openSink, type OutputSink } from './sink.ts';
 import { StreamReceiver } from './stream-receiver.ts';
 import { formatBytes } from './ui/units.ts';
+import { DevmemError } from '../core/errors.ts';
 import { DeviceMemory } from '../memory/device-memory.ts';
 import type { ExporterName } from '../memory/exporters/exporter.ts';
 import type { Host, RxBinding } from '../socket/host-api.ts';
@@ -88,6 +89,8 @@ class ReceiveJob {
   #host: Host | null = null;
   #binding: RxBinding | null = null;
   #facts: ReceiveFacts | null = null;
+  /** Why no connection could be waited for any more. */
+  #failure: unknown = null;
 
   constructor(context: CliContext, options: ReceiveOptions, outputs: Outputs) {
     this.#context = context;
@@ -127,7 +130,7 @@ class ReceiveJob {
         running.push(this.#takeStream(socket, running.length + 1));
       }
     } catch (error) {
-      if (!signal.aborted) throw error;
+      if (!signal.aborted) this.#failure = error;
     } finally {
       await Promise.all(running);
       bar?.stop();
@@ -195,7 +198,7 @@ class ReceiveJob {
 
   /** Prints the result and the errors of single connections. @returns the exit code. */
   report(): number {
-    const { command, interrupted, errorStyle, log } = this.#context;
+    const { interrupted } = this.#context;
     const document = receiveDocument(
       this.#options.digest,
       this.#options.connections,
@@ -208,13 +211,28 @@ class ReceiveJob {
       () => renderReceived(document, this.#context.style),
       this.#outputs.isStdout ? 'stderr' : 'stdout',
     );
-    let exitCode = EXIT_OK;
+    return this.#reportErrors();
+  }
+
+  #reportErrors(): number {
+    const name = this.#context.command.name();
+    let exitCode = this.#failure === null ? EXIT_OK : this.#reportError(name, this.#failure);
     for (const { failure, number } of this.#streams) {
-      if (failure === null) continue;
-      const name = this.#options.connections === 1 ? command.name() : `${command.name()}: connection ${number}`;
-      process.stderr.write(renderError(name, failure, errorStyle, log.verbosity >= 2));
-      exitCode = Math.max(exitCode, exitCodeOf(failure));
+      // What ended the listener (the link is gone) ended these too, and is said once.
+      if (failure === null || (this.#failure !== null && isLinkGone(failure))) continue;
+      const where = this.#options.connections === 1 ? name : `${name}: connection ${number}`;
+      exitCode = Math.max(exitCode, this.#reportError(where, failure));
     }
     return exitCode;
   }
+
+  #reportError(where: string, error: unknown): number {
+    const { errorStyle, log } = this.#context;
+    process.stderr.write(renderError(where, error, errorStyle, log.verbosity >= 2));
+    return exitCodeOf(error);
+  }
+}
+
+function isLinkGone(error: unknown): boolean {
+  return error instanceof DevmemError && error.code === 'ENETDOWN';
 }

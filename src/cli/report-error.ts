@@ -1,4 +1,5 @@
 import { getSystemErrorMap } from 'node:util';
+import { LINK_DOWN_HINT } from '../socket/link-down.ts';
 import { EXIT_ENVIRONMENT, EXIT_USAGE, ExitError, exitCodeOf } from './exit.ts';
 import type { Style } from './ui/style.ts';
 
@@ -17,6 +18,7 @@ const HINTS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there: start the receiver first, then check HOST:PORT',
   ECONNRESET: 'the peer ended the connection before everything had arrived',
   EHOSTUNREACH: 'the peer does not answer: check --address, --peer-address and that the peer is up',
+  ENETDOWN: LINK_DOWN_HINT,
   ENETUNREACH: 'no route: give --address with the prefix length that contains the peer (10.77.0.2/24)',
   ETIMEDOUT: 'the peer stopped answering: check the link and its firewall',
   ENOENT: 'check the name of the file',

@@ -1,32 +1,28 @@
-import type { Hash } from 'node:crypto';
 import type { DeviceMemory } from '../memory/device-memory.ts';
-import { hashRange, openHash } from '../memory/digest.ts';
+import type { Digester } from '../memory/digest.ts';
 
 /**
- * The digest of one stream, piece by piece where it lies: references into device memory are hashed in place with the
- * exporter's own routine, what the header split left in host memory from there. (`DeviceMemory.digester` alone cannot
- * take the second kind in between.)
+ * The digest of one stream, piece by piece where it lies: references into device memory are hashed in place by the
+ * exporter, what the header split left in host memory from there.
  */
 export class StreamDigest {
-  readonly #memory: DeviceMemory;
-  readonly #hash: Hash;
+  readonly #digester: Digester;
 
   /** @throws DevmemError ERR_DEVMEM_INVALID_ARGUMENT for an unknown algorithm. */
   constructor(memory: DeviceMemory, algorithm: string) {
-    this.#memory = memory;
-    this.#hash = openHash(algorithm);
+    this.#digester = memory.digester(algorithm);
   }
 
   updateMemory(offset: number, length: number): void {
-    hashRange(this.#hash, this.#memory.mapping, offset, length);
+    this.#digester.update(offset, length);
   }
 
   updateBytes(bytes: Uint8Array): void {
-    this.#hash.update(bytes);
+    this.#digester.updateBytes(bytes);
   }
 
   /** In lower-case hexadecimal; once. */
   hex(): string {
-    return this.#hash.digest('hex');
+    return this.#digester.hex();
   }
 }

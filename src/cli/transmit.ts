@@ -1,5 +1,6 @@
 import { DeviceMemory, PAGE_BYTES } from '../memory/device-memory.ts';
 import type { ExporterName } from '../memory/exporters/exporter.ts';
+import { unwatchAbort, watchAbort } from '../socket/abort-watch.ts';
 import type { DevmemSocket } from '../socket/devmem-socket.ts';
 import type { Host } from '../socket/host-api.ts';
 import { orAborted } from './abort.ts';
@@ -106,7 +107,7 @@ class TransmitJob {
     const sender = this.#sender!;
     this.#startedMs = performance.now();
     const abort = (): void => this.#socket!.abort();
-    signal.addEventListener('abort', abort, { once: true });
+    watchAbort(signal, abort);
     const bar = this.#context.progress('send', () => ({ doneBytes: sender.completedBytes, totalBytes: sizeBytes }));
     try {
       await this.#pump(sender);
@@ -117,7 +118,7 @@ class TransmitJob {
       abort();
       if (!signal.aborted) this.#failure = error;
     } finally {
-      signal.removeEventListener('abort', abort);
+      unwatchAbort(signal, abort);
       bar?.stop();
       this.#endedMs = performance.now();
     }

@@ -43,6 +43,8 @@ class CableRing {
   closed = false;
   /** The writer was turned away and wants to know of the next free slot. */
   refused = false;
+  /** Payload references were let go of: whoever lent them may be waiting for that. */
+  released = false;
 
   readonly #headers: Uint8Array;
   readonly #largeHeaders: (Uint8Array | null)[];
@@ -153,6 +155,7 @@ class CableRing {
       }
     }
     this.#drop(references);
+    if (references > 0) this.released = true;
     this.read++;
     return copied;
   }
@@ -193,6 +196,7 @@ export class CableLink implements Link {
 
   readonly #incoming: CableRing;
   readonly #outgoing: CableRing;
+  #isDown = false;
   #peer: CableLink | null = null;
   #onWake: (() => void) | null = null;
 
@@ -218,12 +222,17 @@ export class CableLink implements Link {
     return this.#outgoing.count;
   }
 
+  get isDown(): boolean {
+    return this.#isDown;
+  }
+
   readFrame(landing: FrameList): number {
     const incoming = this.#incoming;
     if (incoming.count === 0) return 0;
     const length = incoming.shift(landing);
-    if (incoming.refused) {
+    if (incoming.refused || incoming.released) {
       incoming.refused = false;
+      incoming.released = false;
       this.#wakePeer();
     }
     return length;
@@ -259,8 +268,9 @@ export class CableLink implements Link {
   }
 
   close(): void {
-    if (this.#outgoing.closed) return;
+    this.#isDown = true;
     this.disarmWake();
+    if (this.#outgoing.closed) return;
     this.#incoming.close();
     this.#outgoing.close();
     this.#wakePeer();

@@ -95,6 +95,11 @@ export interface Link {
    */
   readonly framesWritten: number;
   readonly framesInFlight: number;
+  /**
+   * The link is gone for good: closed, or its interface was deleted by somebody else. Nothing arrives any more and
+   * nothing is sent. Another end that has closed, or a carrier that is lost, may come back and does not count.
+   */
+  readonly isDown: boolean;
 
   /**
    * Scatters the next frame over `landing`'s segments, in order, and sets its offload fields. Returns the frame's
@@ -110,9 +115,10 @@ export interface Link {
   pollAt(): number;
 
   /**
-   * Asks for one call of `onWake` as soon as a frame can be read, or written after a refusal. The call may come from
-   * inside the peer's use of the link, or from `armWake` itself: it may schedule work, not do it. Only engines that
-   * sleep use it; a simulation polls.
+   * Asks for one call of `onWake` as soon as a frame can be read, or written after a refusal, or memory that was in
+   * flight has been let go of (its owner may have nothing else left to wait for). The call may come from inside the
+   * peer's use of the link, or from `armWake` itself: it may schedule work, not do it. Only engines that sleep use it; a
+   * simulation polls.
    */
   armWake(onWake: () => void): void;
   disarmWake(): void;

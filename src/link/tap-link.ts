@@ -78,7 +78,7 @@ export class TapLink implements Link {
   readonly #write: IovecList;
   #writeRefused = false;
   /** Closed, or deleted by someone else. */
-  #down = false;
+  #isDown = false;
   #closed = false;
 
   constructor(device: TapDevice) {
@@ -106,12 +106,12 @@ export class TapLink implements Link {
   }
 
   /** The interface is gone: closed here, or deleted by someone else. */
-  get down(): boolean {
-    return this.#down;
+  get isDown(): boolean {
+    return this.#isDown;
   }
 
   readFrame(landing: FrameList): number {
-    if (this.#down) return 0;
+    if (this.#isDown) return 0;
     const iovecs = this.#read.pointTo(landing);
     if (iovecs < 0) return iovecs;
     const read = this.#libc.readv(this.#fd, this.#read.address, iovecs);
@@ -127,7 +127,7 @@ export class TapLink implements Link {
   }
 
   writeFrame(gather: FrameList): number {
-    if (this.#down) return -ERRNO.ENETDOWN;
+    if (this.#isDown) return -ERRNO.ENETDOWN;
     const iovecs = this.#write.pointTo(gather);
     if (iovecs < 0) return iovecs;
     const header = this.#write.prefix;
@@ -148,7 +148,7 @@ export class TapLink implements Link {
   }
 
   armWake(onWake: () => void): void {
-    if (this.#down) return;
+    if (this.#isDown) return;
     const writable = this.#writeRefused;
     this.#writeRefused = false;
     this.#waiter.arm(writable, onWake);
@@ -161,7 +161,7 @@ export class TapLink implements Link {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#down = true;
+    this.#isDown = true;
     this.#waiter.close();
     try {
       this.#restore();
@@ -220,7 +220,7 @@ export class TapLink implements Link {
   /** EBADFD: the interface was deleted under us. It does not come back, and waiting for it would never end. */
   #gone(errno: number): number {
     if (errno !== ERRNO.EBADFD) return errno;
-    this.#down = true;
+    this.#isDown = true;
     return ERRNO.ENETDOWN;
   }
 }

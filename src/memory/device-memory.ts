@@ -184,6 +184,10 @@ class MemoryDigester implements Digester {
     this.#feed(this.#hash, offset, length);
   }
 
+  updateBytes(bytes: Uint8Array): void {
+    hashRange(this.#hash, bytes, 0, bytes.length);
+  }
+
   hex(): string {
     return this.#hash.digest('hex');
   }

@@ -5,13 +5,15 @@ import { MiB } from '../core/units.ts';
 /** node:crypto takes less than 2 GiB at a time. */
 const MAX_PIECE_BYTES: number = 256 * MiB;
 
-/** A running hash over ranges of one memory, in the order of the calls. */
+/** A running hash over ranges of one memory, and of bytes that lie elsewhere, in the order of the calls. */
 export interface Digester {
   /**
    * Hashes `length` bytes at `offset` of the memory, as they are now.
    * @throws DevmemError ERR_DEVMEM_INVALID_ARGUMENT beyond the memory; ERR_DEVMEM_DISPOSED.
    */
   update(offset: number, length: number): void;
+  /** Hashes bytes in host memory: what the header split left there of a stream, in its place between references. */
+  updateBytes(bytes: Uint8Array): void;
   /** The digest in lower-case hexadecimal. Once: the digester is spent after it. */
   hex(): string;
 }

@@ -8,9 +8,12 @@ export class UserRxBinding implements RxBinding {
   readonly memory: DeviceMemory;
   readonly queueIds: readonly number[];
   readonly #binding: Binding;
+  readonly #onClose: () => void;
 
-  constructor(binding: Binding) {
+  /** @param onClose called once the queues have gone back to host memory. */
+  constructor(binding: Binding, onClose: () => void) {
     this.#binding = binding;
+    this.#onClose = onClose;
     this.dmabufId = binding.dmabufId;
     this.memory = binding.memory;
     this.queueIds = binding.queueIds;
@@ -21,7 +24,9 @@ export class UserRxBinding implements RxBinding {
   }
 
   close(): void {
+    if (this.#binding.closed) return;
     this.#binding.close();
+    this.#onClose();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -5,6 +5,7 @@ import type { TokenRange } from '../memory/tokens.ts';
 import { DevmemDuplex, type DevmemDuplexOptions } from './duplex.ts';
 import { MSG_PEEK, MSG_SOCK_DEVMEM, MSG_TRUNC } from './flags.ts';
 import type { Gate } from './gate.ts';
+import { LINK_DOWN_HINT } from './link-down.ts';
 import { Message, type MessageOptions } from './message.ts';
 import type { CompletionRange } from './send-ledger.ts';
 
@@ -78,6 +79,7 @@ const HINTS = new Map<number, string>([
   [ERRNO.ETOOSMALL, 'leave room for at least one fragment (maxFrags)'],
   [ERRNO.EAGAIN, 'nothing is queued: wait for it by leaving dontWait out'],
   [ERRNO.EBADF, 'the socket is closed'],
+  [ERRNO.ENETDOWN, LINK_DOWN_HINT],
 ]);
 
 /**
@@ -169,7 +171,10 @@ export abstract class DevmemSocket {
 
   /** TCP_NODELAY. */
   abstract noDelay: boolean;
-  /** Keepalive probes after `initialDelayMs` of silence. */
+  /**
+   * Keepalive probes after `initialDelayMs` of silence; 0 or left out: as before, which at first is two hours.
+   * @throws DevmemError ERR_DEVMEM_INVALID_ARGUMENT for a delay that is negative or above 32767 s.
+   */
   abstract keepAlive(enable: boolean, initialDelayMs?: number): void;
 
   /** An open socket keeps the process alive, unless `unref()`. */
@@ -179,7 +184,7 @@ export abstract class DevmemSocket {
   /**
    * What arrives, in batches, until the peer's FIN. Each message is the caller's until its `release()`; while messages
    * are held, the memory they lie in is not offered to the peer, which slows it down.
-   * @throws DevmemError ECONNRESET, ETIMEDOUT, ...; the signal's reason.
+   * @throws DevmemError ECONNRESET, ETIMEDOUT, ENETDOWN (the link is gone), ...; the signal's reason.
    */
   async *messages(options: MessagesOptions = {}): AsyncGenerator<Message, void, undefined> {
     for (;;) {

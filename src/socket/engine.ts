@@ -10,6 +10,7 @@ export interface Drivable {
 
 /** What wakes the engine: a `Link`. */
 export interface Waking {
+  readonly isDown: boolean;
   armWake(onWake: () => void): void;
   disarmWake(): void;
 }
@@ -54,6 +55,9 @@ export class Engine {
 
   #ready: Settling[] = [];
   #settling: Settling[] = [];
+
+  /** Called once, from a turn, when the link has gone down. */
+  onLinkDown: (() => void) | null = null;
 
   #lastWorkMicros = 0;
   #sleptMicros = 0;
@@ -130,11 +134,18 @@ export class Engine {
       if (this.#ready.length > 0) break;
       now = this.#clock.nowMicros();
     }
+    if (this.#link.isDown) this.#linkWentDown();
     this.#settle();
     if (this.#stopped || this.#immediate !== null) return;
     if (worked) this.#lastWorkMicros = now;
     if (worked || this.#kicked || now - this.#lastWorkMicros < this.#pollMicros) this.#schedule();
     else this.#sleep(now);
+  }
+
+  #linkWentDown(): void {
+    const { onLinkDown } = this;
+    this.onLinkDown = null;
+    onLinkDown?.();
   }
 
   #settle(): void {

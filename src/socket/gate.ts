@@ -1,3 +1,5 @@
+import { unwatchAbort, watchAbort } from './abort-watch.ts';
+
 /**
  * Where code above the stack waits for something to change: readable, writable, accepted. Opening wakes all who wait,
  * once; each looks again at what it waits for, so a wake-up too many does no harm. Callbacks and promises alike.
@@ -35,14 +37,14 @@ export class Gate {
         return;
       }
       const opened = (): void => {
-        signal.removeEventListener('abort', aborted);
+        unwatchAbort(signal, aborted);
         resolve();
       };
       const aborted = (): void => {
         this.cancel(opened);
         reject(signal.reason as Error);
       };
-      signal.addEventListener('abort', aborted, { once: true });
+      watchAbort(signal, aborted);
       this.once(opened);
     });
   }

@@ -10,7 +10,10 @@ export interface RxBinding extends AsyncDisposable {
   readonly memory: DeviceMemory;
   readonly queueIds: readonly number[];
   readonly closed: boolean;
-  /** Gives the queues back to host memory. Tokens that are out stay valid. Idempotent. */
+  /**
+   * Gives the queues back to host memory: connections go on there, and what arrives for them from now on is ordinary
+   * data (`message.linear`). Tokens that are out stay valid. Idempotent.
+   */
   close(): void;
 }
 
@@ -134,9 +137,9 @@ export interface Host extends AsyncDisposable {
   bindTx(memory: DeviceMemory): Promise<TxBinding>;
   /** Steers flows to queues. `listen` and `connect` do so themselves. */
   steer(rule: SteerRule): SteeringHandle;
-  /** @throws DevmemError EADDRINUSE, EADDRNOTAVAIL */
+  /** @throws DevmemError EADDRINUSE, EADDRNOTAVAIL, ENETDOWN (the link is gone) */
   listen(options: ListenOptions): Promise<Listener>;
-  /** @throws DevmemError ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL */
+  /** @throws DevmemError ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, ENETDOWN */
   connect(options: ConnectOptions): Promise<DevmemSocket>;
   /** Plain JSON: what the dashboard and the tools show. */
   stats(): HostStats;

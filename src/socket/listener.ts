@@ -1,4 +1,3 @@
-import type { PagePool } from '../memory/page-pool.ts';
 import type { TcpListener } from '../stack/tcp/listener.ts';
 import type { TcpConnection } from '../stack/tcp/connection.ts';
 import type { DevmemSocket, SignalOptions } from './devmem-socket.ts';
@@ -10,7 +9,10 @@ import type { SteeringLease } from './steering-lease.ts';
 export interface Listener extends AsyncIterable<DevmemSocket>, AsyncDisposable {
   readonly port: number;
   readonly closed: boolean;
-  /** The next connection; `null` once the listener is closed. */
+  /**
+   * The next connection; `null` once the listener is closed.
+   * @throws DevmemError ENETDOWN when the link is gone; the signal's reason.
+   */
   accept(options?: SignalOptions): Promise<DevmemSocket | null>;
   /** Ends listening: connections that nobody accepted are reset, those accepted go on. Idempotent. */
   close(): void;
@@ -21,7 +23,7 @@ export interface Listener extends AsyncIterable<DevmemSocket>, AsyncDisposable {
 /** What a listener needs of its host. */
 export interface ListeningHost {
   readonly engine: Engine;
-  adopt(connection: TcpConnection, pool: PagePool, lease: SteeringLease | null): DevmemSocket;
+  adopt(connection: TcpConnection, lease: SteeringLease | null): DevmemSocket;
   forgetListener(listener: UserListener): void;
 }
 
@@ -31,17 +33,16 @@ export class UserListener implements Listener, Settling {
   readonly #host: ListeningHost;
   readonly #listener: TcpListener;
   readonly #acceptable = new Gate();
-  readonly #pool: PagePool;
   #lease: SteeringLease | null;
   #isListed = false;
   #closed = false;
+  #failure: Error | null = null;
   #isRef = true;
 
-  constructor(host: ListeningHost, listener: TcpListener, port: number, pool: PagePool, lease: SteeringLease | null) {
+  constructor(host: ListeningHost, listener: TcpListener, lease: SteeringLease | null) {
     this.#host = host;
     this.#listener = listener;
-    this.port = port;
-    this.#pool = pool;
+    this.port = listener.port;
     this.#lease = lease;
     host.engine.hold();
     listener.onAcceptable = () => this.#notice();
@@ -54,9 +55,10 @@ export class UserListener implements Listener, Settling {
   async accept(options: SignalOptions = {}): Promise<DevmemSocket | null> {
     for (;;) {
       options.signal?.throwIfAborted();
+      if (this.#failure !== null) throw this.#failure;
       if (this.#closed) return null;
       const connection = this.#listener.accept();
-      if (connection !== null) return this.#host.adopt(connection, this.#pool, this.#lease?.retain() ?? null);
+      if (connection !== null) return this.#host.adopt(connection, this.#lease?.retain() ?? null);
       await this.#acceptable.wait(options.signal);
     }
   }
@@ -86,6 +88,13 @@ export class UserListener implements Listener, Settling {
     this.#acceptable.open();
     engine.kick();
     if (this.#isRef) engine.drop();
+  }
+
+  /** Nobody can connect any more: tells who waits, and whoever asks later. */
+  fail(error: Error): void {
+    if (this.#closed) return;
+    this.#failure = error;
+    this.close();
   }
 
   ref(): void {

@@ -1,3 +1,5 @@
+import { unwatchAbort, watchAbort } from './abort-watch.ts';
+
 /** Lets one asynchronous sender at a time onto a stream, in the order in which they came. */
 export class Mutex {
   #locked = false;
@@ -16,14 +18,14 @@ export class Mutex {
     }
     return new Promise((resolve, reject) => {
       const turn = (): void => {
-        signal?.removeEventListener('abort', aborted);
+        if (signal !== undefined) unwatchAbort(signal, aborted);
         resolve();
       };
       const aborted = (): void => {
         this.#queue.splice(this.#queue.indexOf(turn), 1);
         reject(signal!.reason as Error);
       };
-      signal?.addEventListener('abort', aborted, { once: true });
+      if (signal !== undefined) watchAbort(signal, aborted);
       this.#queue.push(turn);
     });
   }

@@ -29,18 +29,16 @@ export class Receiver {
   readonly #host: ReceivingHost;
   readonly #hostPool: PagePool;
   readonly #counters: SocketCounters;
-  readonly #isDevmem: boolean;
   /** The pool last looked up. */
   #pool: PagePool | null = null;
   #dmabufId = 0;
 
-  constructor(status: SocketStatus, host: ReceivingHost, counters: SocketCounters, isDevmem: boolean) {
+  constructor(status: SocketStatus, host: ReceivingHost, counters: SocketCounters) {
     this.#status = status;
     this.#queue = status.connection.receiveQueue;
     this.#host = host;
     this.#hostPool = host.hostPool;
     this.#counters = counters;
-    this.#isDevmem = isDevmem;
   }
 
   /** See `DevmemSocket.recvmsgSync`. `owner` is whom the message returns its tokens to. */
@@ -56,7 +54,8 @@ export class Receiver {
     let next = 0;
     let slots = message.maxFrags;
     if (queue.pool() === this.#hostPool) {
-      const isPart = this.#isDevmem && devmem;
+      // Once its binding is closed, a connection is one like any other.
+      const isPart = this.#status.connection.receiver.window.pool !== this.#hostPool && devmem;
       // The kernel says where linear bytes are with a control message of its own: it needs room too.
       if (isPart && slots-- === 0) return -ERRNO.ETOOSMALL;
       message.ordinary = !isPart;

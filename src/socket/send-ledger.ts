@@ -1,5 +1,6 @@
 import { errnoError } from '../core/errors.ts';
 import { Ring } from '../core/ring.ts';
+import { unwatchAbort, watchAbort } from './abort-watch.ts';
 
 /** Zero-copy sends of one socket whose completion nobody has asked for yet; one more answers ENOBUFS. */
 export const MAX_ZEROCOPY_RECORDS = 65_536;
@@ -44,9 +45,9 @@ export class SendLedger {
   completed(endOffset: number, where: string, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const aborted = (): void => reject(signal!.reason as Error);
-      signal?.addEventListener('abort', aborted, { once: true });
+      if (signal !== undefined) watchAbort(signal, aborted);
       const settle = (errno: number): void => {
-        signal?.removeEventListener('abort', aborted);
+        if (signal !== undefined) unwatchAbort(signal, aborted);
         if (errno === 0) resolve();
         else reject(errnoError(errno, where, { syscall: 'sendmsg' }));
       };

@@ -11,6 +11,7 @@ import type { SteeringRule } from '../nic/steering.ts';
 import type { Stack } from '../stack/stack.ts';
 import type { TcpConnection } from '../stack/tcp/connection.ts';
 import { IpAddress } from '../wire/address.ts';
+import { unwatchAbort, watchAbort } from './abort-watch.ts';
 import { UserRxBinding, UserTxBinding } from './bindings.ts';
 import type { DevmemSocket } from './devmem-socket.ts';
 import { Engine } from './engine.ts';
@@ -28,6 +29,7 @@ import type {
 } from './host-api.ts';
 import { checkConservation, memoryStats, sendMemoryStats, socketStats, type Inventory } from './host-stats.ts';
 import { UserListener, type Listener, type ListeningHost } from './listener.ts';
+import { linkDown } from './link-down.ts';
 import { SendMemory } from './send-buffer.ts';
 import { snapshot } from './snapshot.ts';
 import { compileRule } from './steer-rule.ts';
@@ -58,7 +60,8 @@ export class UserHost implements Host, SocketHost, ListeningHost {
 
   readonly #bindings: BindingTable;
   readonly #sockets = new Set<UserSocket>();
-  readonly #listeners = new Set<UserListener>();
+  /** With what is to be called off when one ends. */
+  readonly #listeners = new Map<UserListener, () => void>();
   readonly #txMemories = new Map<number, DeviceMemory>();
   #lastTxId = FIRST_TX_ID;
   #refs = 0;
@@ -70,6 +73,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
     this.hostPool = options.nic.hostPool;
     this.engine = new Engine(options.stack, options.nic.link, options.clock);
     this.#bindings = new BindingTable(options.nic);
+    this.engine.onLinkDown = () => this.#linkLost();
     this.engine.kick();
   }
 
@@ -84,7 +88,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
         ...(chunkBytes === undefined ? {} : { chunkBytes }),
       });
       this.engine.kick();
-      return new UserRxBinding(binding);
+      return new UserRxBinding(binding, () => this.#unbound(binding.pool));
     });
   }
 
@@ -109,6 +113,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
   listen(options: ListenOptions): Promise<Listener> {
     return this.#attempt(() => {
       options.signal?.throwIfAborted();
+      this.#linkUp('listen');
       const { into } = options;
       const address = options.address === undefined ? null : this.#ownAddress(options.address);
       const pool = this.#poolOf(into);
@@ -123,9 +128,8 @@ export class UserHost implements Host, SocketHost, ListeningHost {
         const rule: SteeringRule = { protocol: 'tcp', destinationPort: port, queues: into?.queueIds ?? [] };
         if (address !== null) rule.destination = address;
         const lease = into === undefined ? null : this.#lease(rule);
-        const userListener = new UserListener(this, listener, port, pool, lease);
-        this.#listeners.add(userListener);
-        options.signal?.addEventListener('abort', () => userListener.close(), { once: true });
+        const userListener = new UserListener(this, listener, lease);
+        this.#listeners.set(userListener, closeOnAbort(userListener, options.signal));
         return userListener;
       } catch (error) {
         listener.close(this.nowMicros());
@@ -141,6 +145,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
     const remotePort = checkPort(options.port, 1);
     const remote = await resolveHost(options.host);
     this.#live();
+    this.#linkUp('connect');
     options.signal?.throwIfAborted();
     const pool = this.#poolOf(into);
     const connection = this.stack.tcp.connect(
@@ -154,7 +159,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
       this.nowMicros(),
     );
     const lease = into === undefined ? null : this.#connectLease(connection, into);
-    const socket = this.adopt(connection, pool, lease);
+    const socket = this.adopt(connection, lease);
     this.engine.kick();
     try {
       await socket.connected(options.signal);
@@ -165,8 +170,8 @@ export class UserHost implements Host, SocketHost, ListeningHost {
     return socket;
   }
 
-  adopt(connection: TcpConnection, pool: PagePool, lease: SteeringLease | null): UserSocket {
-    const socket = new UserSocket({ host: this, connection, pool, lease });
+  adopt(connection: TcpConnection, lease: SteeringLease | null): UserSocket {
+    const socket = new UserSocket({ host: this, connection, lease });
     this.#sockets.add(socket);
     if (channels.socketConnected.hasSubscribers) channels.socketConnected.publish({ socket });
     return socket;
@@ -193,7 +198,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
       memory: memoryStats(this.#inventory()),
       sendMemory: sendMemoryStats(this.sendMemory),
       sockets: [...this.#sockets].map((socket) => socketStats(socket, idOf(socket.pool))),
-      listeners: [...this.#listeners].map((listener) => listener.port),
+      listeners: [...this.#listeners.keys()].map((listener) => listener.port),
     };
   }
 
@@ -225,7 +230,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
 
   async #close(): Promise<void> {
     this.engine.hold();
-    for (const listener of this.#listeners) listener.close();
+    for (const listener of this.#listeners.keys()) listener.close();
     const sockets = [...this.#sockets];
     await Promise.all(sockets.map((socket) => socket.close({ timeoutMs: CLOSE_TIMEOUT_MS })));
     for (const socket of sockets) socket.leave();
@@ -268,6 +273,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
   }
 
   forgetListener(listener: UserListener): void {
+    this.#listeners.get(listener)?.();
     this.#listeners.delete(listener);
   }
 
@@ -300,6 +306,24 @@ export class UserHost implements Host, SocketHost, ListeningHost {
   #live(): void {
     if (this.#closing === null) return;
     throw new DevmemError('ERR_DEVMEM_DISPOSED', 'the host is closed', { hint: 'open another one' });
+  }
+
+  #linkUp(syscall: string): void {
+    const { link } = this.nic;
+    if (link.isDown) throw linkDown(link.name, syscall);
+  }
+
+  /** Nothing of what anybody waits for will come: everybody is told. What has arrived can still be read. */
+  #linkLost(): void {
+    this.stack.tcp.failAll(ERRNO.ENETDOWN);
+    for (const listener of [...this.#listeners.keys()]) listener.fail(linkDown(this.nic.link.name, 'accept'));
+    this.engine.kick();
+  }
+
+  /** As in Linux, connections of a binding that was closed go on in host memory: so do their windows. */
+  #unbound(pool: PagePool): void {
+    this.stack.tcp.movePool(pool, this.hostPool);
+    this.engine.kick();
   }
 
   #poolOf(into: RxBinding | undefined): PagePool {
@@ -339,6 +363,14 @@ export class UserHost implements Host, SocketHost, ListeningHost {
       throw error;
     }
   }
+}
+
+/** @returns what takes the signal's hands off the listener. */
+function closeOnAbort(listener: UserListener, signal: AbortSignal | undefined): () => void {
+  if (signal === undefined) return () => {};
+  const close = (): void => listener.close();
+  watchAbort(signal, close);
+  return () => unwatchAbort(signal, close);
 }
 
 function checkPort(port: number, least: number): number {

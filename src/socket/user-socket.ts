@@ -1,5 +1,5 @@
 import { ERRNO } from '../core/errno.ts';
-import { errnoError } from '../core/errors.ts';
+import { errnoError, invalidArgument } from '../core/errors.ts';
 import type { DeviceMemory } from '../memory/device-memory.ts';
 import type { PagePool } from '../memory/page-pool.ts';
 import type { TokenRange } from '../memory/tokens.ts';
@@ -22,6 +22,7 @@ import {
 import type { Engine, Settling } from './engine.ts';
 import { MSG_SOCK_DEVMEM } from './flags.ts';
 import { Gate } from './gate.ts';
+import { LINK_DOWN_HINT } from './link-down.ts';
 import type { Message } from './message.ts';
 import { Receiver, type ReceivingHost } from './receiver.ts';
 import type { CompletionRange } from './send-ledger.ts';
@@ -31,10 +32,13 @@ import { SocketStatus } from './status.ts';
 import type { SteeringLease } from './steering-lease.ts';
 
 const DEFAULT_LINGER_MS = 5000;
+/** What Linux takes for TCP_KEEPIDLE: MAX_TCP_KEEPIDLE seconds. */
+const MAX_KEEPALIVE_MS = 32_767_000;
 
 const CONNECT_HINTS = new Map<number, string>([
   [ERRNO.ECONNREFUSED, 'nothing listens on that port: start the other side first'],
   [ERRNO.EHOSTUNREACH, 'nobody on the link answers for that address: check it, and the peer address of the link'],
+  [ERRNO.ENETDOWN, LINK_DOWN_HINT],
   [ERRNO.ETIMEDOUT, 'no answer: check the address and what filters packets on the way'],
 ]);
 
@@ -50,8 +54,6 @@ export interface SocketHost extends ReceivingHost, SendingHost {
 export interface UserSocketOptions {
   host: SocketHost;
   connection: TcpConnection;
-  /** Where payload of the connection is to land: a binding's pages, or the host's. */
-  pool: PagePool;
   /** The rule that steers to it; given back when the connection ends. */
   lease: SteeringLease | null;
 }
@@ -66,7 +68,6 @@ export class UserSocket extends DevmemSocket implements Settling {
   readonly readable: Gate = new Gate();
   readonly writable: Gate = new Gate();
   readonly connection: TcpConnection;
-  readonly pool: PagePool;
 
   readonly #host: SocketHost;
   readonly #status: SocketStatus;
@@ -94,8 +95,7 @@ export class UserSocket extends DevmemSocket implements Settling {
     this.remotePort = connection.remotePort;
     this.family = connection.remoteAddress.family === 4 ? 'IPv4' : 'IPv6';
     this.#status = new SocketStatus(connection);
-    this.pool = options.pool;
-    this.#receiver = new Receiver(this.#status, host, this.counters, options.pool !== host.hostPool);
+    this.#receiver = new Receiver(this.#status, host, this.counters);
     const peer = `${this.remoteAddress}:${this.remotePort}`;
     this.#sender = new Sender(this.#status, host, this.counters, this.writable, peer);
     host.engine.hold();
@@ -106,6 +106,11 @@ export class UserSocket extends DevmemSocket implements Settling {
 
   get closed(): boolean {
     return this.#status.closed;
+  }
+
+  /** Where payload of the connection is to land: a binding's pages, or the host's. */
+  get pool(): PagePool {
+    return this.connection.receiver.window.pool;
   }
 
   get tokensHeld(): number {
@@ -262,8 +267,11 @@ export class UserSocket extends DevmemSocket implements Settling {
     this.#host.kick();
   }
 
-  keepAlive(enable: boolean): void {
-    this.connection.setKeepalive(enable, this.#host.nowMicros());
+  keepAlive(enable: boolean, initialDelayMs = 0): void {
+    if (!(initialDelayMs >= 0 && initialDelayMs <= MAX_KEEPALIVE_MS)) {
+      throw invalidArgument(`keepAlive after ${initialDelayMs} ms`, `give 0 to ${MAX_KEEPALIVE_MS}`);
+    }
+    this.connection.setKeepalive(enable, this.#host.nowMicros(), initialDelayMs * 1000);
     this.#host.kick();
   }
 

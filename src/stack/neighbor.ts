@@ -198,7 +198,11 @@ export class NeighborCache {
 
   /** Forward progress of a transport proves that the neighbour is reached (RFC 4861 §7.3.1): saves the probes. */
   confirm(entry: NeighborEntry, version: number, nowMicros: number): void {
-    if (entry.version === version && entry.isUsable) this.#setReachable(entry, nowMicros);
+    if (entry.version !== version || !entry.isUsable) return;
+    // Told with every batch of acknowledgments: what holds for a good while yet is left alone.
+    const leftMicros = entry.freshUntilMicros - nowMicros;
+    if (entry.state === 'REACHABLE' && leftMicros > this.baseReachableMicros / 4) return;
+    this.#setReachable(entry, nowMicros);
   }
 
   /** Every sender has to ask again: routes or addresses have changed. */

@@ -1,4 +1,3 @@
-import { NEVER } from '../core/clock.ts';
 import { ERRNO } from '../core/errno.ts';
 import type { TxFrame } from '../nic/tx-frame.ts';
 import type { IpAddress } from '../wire/address.ts';
@@ -113,7 +112,7 @@ export class IpSender implements IpOutput {
     return sent;
   }
 
-  /** A transport has seen forward progress by this route: its next hop is reachable (RFC 4861 §7.3.1). Optional. */
+  /** A transport has seen forward progress by this route: its next hop is reachable (RFC 4861 §7.3.1): no probes. */
   confirm(route: Route, nowMicros: number): void {
     if (route.neighbor !== null) this.#neighbors.confirm(route.neighbor, route.neighborVersion, nowMicros);
   }
@@ -156,10 +155,7 @@ export class IpSender implements IpOutput {
 
   /** Whether the route's next hop can be sent to now. Asks for it if not, and lays the headers anew if it changed. */
   #refresh(route: Route, nowMicros: number): boolean {
-    if (route.mtuExpiresMicros <= nowMicros) {
-      route.mtuBytes = route.linkMtuBytes;
-      route.mtuExpiresMicros = NEVER;
-    }
+    route.expireMtu(nowMicros);
     const known = route.neighbor;
     if (known !== null && known.version === route.neighborVersion) {
       this.#neighbors.use(known, nowMicros);

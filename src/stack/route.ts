@@ -61,6 +61,13 @@ export class Route {
     this.linkMtuBytes = mtuBytes;
   }
 
+  /** Gives up a lowered path MTU whose time is over: the path may have changed, and who sends finds out. */
+  expireMtu(nowMicros: number): void {
+    if (nowMicros < this.mtuExpiresMicros) return;
+    this.mtuBytes = this.linkMtuBytes;
+    this.mtuExpiresMicros = NEVER;
+  }
+
   /**
    * Takes over a smaller path MTU from an ICMP message that the transport has found genuine.
    * @returns whether it is news: false for one that does not lower it.
@@ -87,6 +94,8 @@ export interface IpOutput {
   begin(route: Route, protocol: number, nowMicros: number): TxFrame | null;
   /** Fills in lengths and checksums and transmits: > 0 sent, 0 link full, < 0 -errno. */
   send(route: Route, tx: TxFrame): number;
+  /** The peer has answered by this route: its next hop is reachable (RFC 4861 §7.3.1). */
+  confirm(route: Route, nowMicros: number): void;
 }
 
 export type RouteOrigin = 'connected' | 'static' | 'router';
@@ -200,13 +209,9 @@ export class RouteTable {
       }
     }
     for (const route of this.#cache) {
-      if (route === null || route.mtuExpiresMicros === NEVER) continue;
-      if (route.mtuExpiresMicros <= nowMicros) {
-        route.mtuBytes = route.linkMtuBytes;
-        route.mtuExpiresMicros = NEVER;
-      } else {
-        this.noteExpiry(route);
-      }
+      if (route === null) continue;
+      route.expireMtu(nowMicros);
+      this.noteExpiry(route);
     }
     if (removed) this.#cache.fill(null);
     return removed;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { renderCompletion } from '../../src/cli/completions.ts';
@@ -61,7 +62,14 @@ for (const [shell, check] of [
 ] as const) {
   const missing = spawnSync(shell, ['--version']).status !== 0;
   test(`${shell} takes its script`, { skip: missing ? `${shell} is not installed` : false }, () => {
-    execFileSync(shell, [...check], { input: renderCompletion(program, shell) });
+    const folder = mkdtempSync(join(tmpdir(), 'devmem-tcp-completion-'));
+    try {
+      // Neither shell reads a script from a standard input that is a socket, as the one of Node's children is.
+      writeFileSync(join(folder, 'script'), renderCompletion(program, shell));
+      execFileSync(shell, [...check, join(folder, 'script')]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 }
 

@@ -57,6 +57,18 @@ describe('cable', () => {
     );
   });
 
+  it('wakes whoever waits for its payload to be let go of, and nobody for a header', () => {
+    const [one, other] = cablePair();
+    let woken = 0;
+    const wait = (): void => one.armWake(() => woken++);
+    assert.ok(one.writeFrame(frameOf(60)) > 0 && one.writeFrame(frameOf(54, 1000)) > 0);
+    wait();
+    assert.equal(other.readFrame(landingOf(2048)), 60);
+    assert.equal(woken, 0);
+    assert.equal(other.readFrame(landingOf(2048)), 1054);
+    assert.deepEqual([woken, one.framesInFlight], [1, 0]);
+  });
+
   it('copies the first segment when written and the others when read', () => {
     const [one, other] = cablePair();
     for (const headerBytes of [54, 512, 513, 1400]) {

@@ -215,7 +215,7 @@ describe('tap link', () => {
     assert.equal(link.readFrame(landing), -ERRNO.EFAULT);
     assert.equal(link.readFrame(landing), -ERRNO.EIO);
     assert.deepEqual([link.counters.txErrors, link.counters.rxErrors], [1, 2]);
-    assert.equal(link.down, false);
+    assert.equal(link.isDown, false);
   });
 
   it('is down for good when its interface was deleted, and does not spin on it', () => {
@@ -227,7 +227,7 @@ describe('tap link', () => {
     assert.equal(link.writeFrame(frameOf(60)), -ERRNO.ENETDOWN);
     link.armWake(() => {});
     assert.equal(kernel.armed, null);
-    assert.equal(link.down, true);
+    assert.equal(link.isDown, true);
   });
 
   it('closes once: waiter, what it changed, descriptor', () => {

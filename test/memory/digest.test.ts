@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import { DeviceMemory } from '../../src/memory/device-memory.ts';
 import { hashRange, openHash } from '../../src/memory/digest.ts';
 
 describe('digest', () => {
@@ -17,6 +18,22 @@ describe('digest', () => {
         assert.equal(hash.digest('hex'), expected.digest('hex'));
       }),
     );
+  });
+
+  it('takes bytes of the host in their place between references, with the accesses that the exporter wants', async () => {
+    const memory = await DeviceMemory.allocate({ sizeBytes: 4096 });
+    memory.dmaWrite(0, Uint8Array.of(1, 2, 3, 4));
+    const digester = memory.digester('sha256');
+    digester.update(2, 2);
+    digester.updateBytes(Uint8Array.of(9, 8));
+    digester.update(0, 1);
+    assert.equal(
+      digester.hex(),
+      createHash('sha256')
+        .update(Uint8Array.of(3, 4, 9, 8, 1))
+        .digest('hex'),
+    );
+    memory.dispose();
   });
 
   it('refuses a name that is no algorithm', () => {

@@ -65,3 +65,13 @@ test('an acknowledgment takes a soft error back', () => {
   icmp(wire, 'unreachable', 1).recv({ seq: 1, ack: 11 });
   assert.equal(wire.connection!.softErrno, 0);
 });
+
+test('RFC 8201 §5.2: every connection of the path learns of its MTU, and of its growing back', () => {
+  const wire = new WireScript().established();
+  const { connection } = wire;
+  const { route } = connection!;
+  assert.ok(route.lowerMtu(1000, wire.nowMicros), 'as told by another connection');
+  wire.send(2000).expect({ payload: 960 }).expect({ payload: 960 }).expect({ payload: 80 });
+  wire.recv({ seq: 1, ack: 2001 }).after(600_001).send(1460).expect({ payload: 1460 });
+  assert.equal(connection!.info(0).tcpi_pmtu, 1500);
+});

@@ -24,6 +24,7 @@ class FakeStack {
 class FakeLink {
   onWake: (() => void) | null = null;
   armed = 0;
+  isDown = false;
   onArm: () => void = () => {};
 
   armWake(onWake: () => void): void {

@@ -11,68 +11,10 @@ import {
   MSG_PEEK,
   MSG_SOCK_DEVMEM,
   type DevmemSocket,
-  type Link,
-  type LinkOffloads,
 } from '../../src/index.ts';
-import type { FrameList } from '../../src/link/link.ts';
 import { assertConserved, bytesOf, connectInto, openPair, pattern, queued } from '../../testing/hosts.ts';
-
-/** A link that can be cut: what is written then is lost on the way. */
-class CutLink implements Link {
-  readonly #inner: Link;
-  #lost = 0;
-  cut = false;
-
-  constructor(inner: Link) {
-    this.#inner = inner;
-  }
-
-  get name(): string {
-    return this.#inner.name;
-  }
-
-  get mtuBytes(): number {
-    return this.#inner.mtuBytes;
-  }
-
-  get offloads(): LinkOffloads {
-    return this.#inner.offloads;
-  }
-
-  get framesWritten(): number {
-    return this.#inner.framesWritten + this.#lost;
-  }
-
-  get framesInFlight(): number {
-    return this.#inner.framesInFlight;
-  }
-
-  readFrame(landing: FrameList): number {
-    return this.#inner.readFrame(landing);
-  }
-
-  writeFrame(gather: FrameList): number {
-    if (!this.cut) return this.#inner.writeFrame(gather);
-    this.#lost++;
-    return gather.totalBytes;
-  }
-
-  pollAt(): number {
-    return this.#inner.pollAt();
-  }
-
-  armWake(onWake: () => void): void {
-    this.#inner.armWake(onWake);
-  }
-
-  disarmWake(): void {
-    this.#inner.disarmWake();
-  }
-
-  close(): void {
-    this.#inner.close();
-  }
-}
+import type { UserSocket } from '../../src/socket/user-socket.ts';
+import { CutLink } from '../../testing/wrapped-link.ts';
 
 test('a peer that falls silent: ETIMEDOUT for sender and reader, and the memory is free', async () => {
   let link: CutLink | null = null;
@@ -189,6 +131,41 @@ test('read() copies from either memory and gives the pages back', async () => {
   assert.equal(c.socket.read(target), -ERRNO.EAGAIN);
   assert.equal(c.socket.counters.copiedBytes, 6000);
   assert.equal(c.socket.tokensHeld, 0);
+});
+
+test('port 0 listens on a free port and steers it, and says which', async () => {
+  await using pair = await openPair();
+  await using memory = await DeviceMemory.allocate({ sizeBytes: MiB });
+  await using binding = await pair.receiver.bindRx(memory, { queues: [1] });
+  const listener = await pair.receiver.listen({ port: 0, into: binding });
+  const other = await pair.receiver.listen({ port: 0 });
+  assert.notEqual(listener.port, other.port);
+  const accepted = listener.accept();
+  const peer = await pair.sender.connect({ host: pair.receiverAddress, port: listener.port });
+  const socket = (await accepted)!;
+  assert.equal(socket.localPort, listener.port);
+  await peer.write(pattern(100));
+  const message = await socket.recvmsg();
+  assert.deepEqual([message.linear.length, message.frags[0]!.size], [0, 100]);
+  message.release();
+  listener.close();
+  other.close();
+  await Promise.all([socket.close(), peer.close()]);
+});
+
+test('keepAlive takes its delay, as a socket and as a stream', async () => {
+  await using pair = await openPair();
+  await using c = await connectInto(pair);
+  const { keepalive } = (c.socket as UserSocket).connection;
+  c.socket.keepAlive(true, 3000);
+  assert.deepEqual([keepalive.isEnabled, keepalive.idleMicros], [true, 3_000_000]);
+  c.socket.toDuplex().setKeepAlive(true, 5000);
+  assert.equal(keepalive.idleMicros, 5_000_000);
+  c.socket.keepAlive(false);
+  assert.deepEqual([keepalive.isEnabled, keepalive.idleMicros], [false, 5_000_000]);
+  for (const delay of [-1, Number.NaN, 40_000_000]) {
+    assert.throws(() => c.socket.keepAlive(true, delay), { code: 'ERR_DEVMEM_INVALID_ARGUMENT' });
+  }
 });
 
 test('recvmsgSync fills the same objects again', async () => {

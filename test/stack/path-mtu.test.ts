@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { NEVER } from '../../src/core/clock.ts';
 import { PagePool } from '../../src/memory/page-pool.ts';
 import { HostRegion } from '../../src/memory/region.ts';
+import { PATH_MTU_TIMEOUT_MICROS } from '../../src/stack/route.ts';
 import type { TcpConnection } from '../../src/stack/tcp/connection.ts';
+import { parsePrefix } from '../../src/wire/address.ts';
 import { ARP_REQUEST } from '../../src/wire/arp.ts';
 import { TCP_ACK, TCP_SYN, tcpSequence } from '../../src/wire/tcp.ts';
 import { tcpFrame, type TcpFrameFields } from '../../testing/frames.ts';
@@ -68,6 +71,23 @@ class Conversation {
     return this.#sequenceOf(this.host.link.sent[0]!.bytes);
   }
 
+  /** The peer acknowledges everything that was sent. */
+  acknowledge(): void {
+    const { host, connection } = this;
+    host.take();
+    const acknowledgment = connection.sender.sndNxt >>> 0;
+    host.receive(this.#fromPeer({ flags: TCP_ACK, sequence: 101, acknowledgment }));
+  }
+
+  /** The longest IP packet that a large send makes now. */
+  longestSent(): number {
+    this.connection.send(new HostRegion(8192), 0, 8192);
+    this.host.receive();
+    const longest = Math.max(...this.sentLengths());
+    for (let i = 0; i < 4; i++) this.acknowledge();
+    return longest;
+  }
+
   #sequenceOf(frame: Uint8Array): number {
     return tcpSequence(new DataView(frame.buffer), 14 + (this.#family === 4 ? 20 : 40));
   }
@@ -91,6 +111,33 @@ for (const family of [4, 6] as const) {
     assert.ok(Math.max(...lengths) <= 1400, String(lengths));
     const other = talk.host.stack.output.route(address(family === 4 ? PEER4 : PEER6), null);
     assert.equal(other!.mtuBytes, 1400);
+  });
+
+  test(`IPv${family}: a path MTU that was lowered is given up after ten minutes, and a live connection grows back`, () => {
+    const talk = new Conversation(family);
+    const { host, connection } = talk;
+    talk.tooBig(1400, talk.firstUnacknowledged());
+    for (let i = 0; i < 4; i++) talk.acknowledge();
+    const expiresMicros = host.nowMicros + PATH_MTU_TIMEOUT_MICROS;
+    assert.ok(host.stack.pollAt() <= expiresMicros);
+    host.advance(PATH_MTU_TIMEOUT_MICROS - 1_000_000);
+    assert.ok(talk.longestSent() <= 1400);
+    assert.ok(host.stack.pollAt() <= expiresMicros);
+    host.advance(2_000_000);
+    assert.equal(talk.longestSent(), 1500);
+    assert.equal(connection.pathMtuBytes, 1500);
+    assert.equal(connection.route.mtuExpiresMicros, NEVER);
+  });
+
+  test(`IPv${family}: so does one whose route the table has forgotten meanwhile`, () => {
+    const talk = new Conversation(family);
+    const { host } = talk;
+    talk.tooBig(1400, talk.firstUnacknowledged());
+    for (let i = 0; i < 4; i++) talk.acknowledge();
+    host.stack.addRoute(parsePrefix('198.51.100.0/24')!, address('10.0.0.9'));
+    assert.equal(host.stack.routes.cached(talk.connection.remoteAddress, talk.connection.localAddress), null);
+    host.advance(PATH_MTU_TIMEOUT_MICROS + 1_000_000);
+    assert.equal(talk.longestSent(), 1500);
   });
 
   test(`IPv${family}: one that quotes a segment not in flight is a forgery (RFC 5927)`, () => {

@@ -88,6 +88,10 @@ export class CaptureLink implements Link {
     return this.#inner.framesInFlight;
   }
 
+  get isDown(): boolean {
+    return this.#inner.isDown;
+  }
+
   readFrame(landing: FrameList): number {
     const length = this.#inner.readFrame(landing);
     if (length > 0) this.#record(landing, length, PCAPNG_INBOUND);

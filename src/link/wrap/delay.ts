@@ -124,6 +124,10 @@ export class DelayLink implements Link {
     return this.#writes?.counters ?? null;
   }
 
+  get isDown(): boolean {
+    return this.#inner.isDown;
+  }
+
   readFrame(landing: FrameList): number {
     const nowMicros = this.#clock.nowMicros();
     this.#sendDue(nowMicros);

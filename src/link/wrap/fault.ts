@@ -91,6 +91,10 @@ export class FaultLink implements Link {
     };
   }
 
+  get isDown(): boolean {
+    return this.#inner.isDown;
+  }
+
   readFrame(landing: FrameList): number {
     const nowMicros = this.#nowMicros();
     this.#flushWrites(nowMicros);

@@ -222,7 +222,10 @@ function takeText(
     return;
   }
   layer.counters.bytesIn += segment.payloadBytes;
-  if (receiver.takeSegment(packet, segment.sequence, segment.isFin)) connection.raise(EVENT_READABLE);
+  if (receiver.takeSegment(packet, segment.sequence, segment.isFin)) {
+    connection.hasProgress = true;
+    connection.raise(EVENT_READABLE);
+  }
   if (receiver.finReceived) connection.peerFinished(nowMicros);
 }
 

@@ -15,6 +15,7 @@ import { tcpInfo, type TcpInfo } from './info.ts';
 import { Keepalive } from './keepalive.ts';
 import type { TcpLayer } from './layer.ts';
 import type { TcpListener } from './listener.ts';
+import { followPathMtu } from './path-mtu.ts';
 import { Receiver } from './receive.ts';
 import type { Segment } from './segment.ts';
 import { Sender } from './send.ts';
@@ -88,6 +89,9 @@ export class TcpConnection implements TimerOwner {
   lastReceivedMicros = 0;
   /** When an invalid segment was answered last (rate limit). */
   lastChallengeMicros: number = Number.NEGATIVE_INFINITY;
+
+  /** New data or an acknowledgment of new data has come since the last flush: the way to the peer and back works. */
+  hasProgress = false;
 
   /** In the layer's list of connections to flush. */
   isQueued = false;
@@ -252,9 +256,12 @@ export class TcpConnection implements TimerOwner {
     this.receiver.clear();
   }
 
-  /** Switches keepalive probes on or off (RFC 9293 §3.8.4: off by default). */
-  setKeepalive(enabled: boolean, nowMicros: number): void {
-    this.keepalive.switch(enabled, nowMicros);
+  /**
+   * Switches keepalive probes on or off (RFC 9293 §3.8.4: off by default).
+   * @param idleMicros of silence before the first probe; 0: as before, which at first is the configuration's.
+   */
+  setKeepalive(enabled: boolean, nowMicros: number, idleMicros = 0): void {
+    this.keepalive.switch(enabled, idleMicros, nowMicros);
   }
 
   /** Linux's tcp_info of this connection. */
@@ -301,6 +308,7 @@ export class TcpConnection implements TimerOwner {
   }
 
   noteAcknowledged(): void {
+    this.hasProgress = true;
     this.softErrno = 0;
     if (this.#wantsSpace && this.sender.spaceBytes * 2 >= this.#layer.config.sendBufferBytes) {
       this.#wantsSpace = false;
@@ -389,6 +397,7 @@ export class TcpConnection implements TimerOwner {
   /** Sends what is due. False: the way down is blocked, or the NIC still reads acknowledged memory; come again. */
   flush(nowMicros: number): boolean {
     let isFree = true;
+    this.#lookAtRoute(nowMicros);
     if (this.handshake.isPending) isFree = this.handshake.send(nowMicros);
     this.#openWindow();
     if (canTransmit(this.#state) && this.sender.unaOffset >= 0) isFree = this.sender.output(nowMicros) && isFree;
@@ -414,6 +423,15 @@ export class TcpConnection implements TimerOwner {
   #pathMss(): number {
     const headers = (this.route.family === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES) + TCP_HEADER_BYTES;
     return Math.max(MIN_SEND_MSS, this.pathMtuBytes - headers);
+  }
+
+  #lookAtRoute(nowMicros: number): void {
+    const { route } = this;
+    if (this.hasProgress) this.#layer.confirm(route, nowMicros);
+    this.hasProgress = false;
+    // The table forgets routes that connections still have: whoever uses one sees to its time.
+    if (nowMicros >= route.mtuExpiresMicros) route.expireMtu(nowMicros);
+    if (route.mtuBytes !== this.pathMtuBytes) followPathMtu(this, nowMicros);
   }
 
   /** Before anything is sent: opens the receive window as far as it may, so that whatever goes out next says so. */

@@ -9,16 +9,21 @@ export class Keepalive {
   isEnabled = false;
   /** Probes sent since something was last received. */
   probes = 0;
+  /** Silence before the first probe; the layer's, until the application names one. */
+  idleMicros: number;
   readonly #connection: TcpConnection;
   readonly #layer: TcpLayer;
 
   constructor(connection: TcpConnection, layer: TcpLayer) {
     this.#connection = connection;
     this.#layer = layer;
+    this.idleMicros = layer.config.keepaliveIdleMicros;
   }
 
-  switch(enabled: boolean, nowMicros: number): void {
+  /** @param idleMicros 0 leaves it as it is. */
+  switch(enabled: boolean, idleMicros: number, nowMicros: number): void {
     this.isEnabled = enabled;
+    if (idleMicros > 0) this.idleMicros = idleMicros;
     this.probes = 0;
     if (enabled) this.begin(nowMicros);
     else this.#connection.timers.stop(TIMER_KEEPALIVE);
@@ -33,11 +38,13 @@ export class Keepalive {
     const connection = this.#connection;
     const { config, counters, writer } = this.#layer;
     if (!this.isEnabled || !isSynchronized(connection.state)) return;
-    const idleUntil = connection.lastReceivedMicros + config.keepaliveIdleMicros;
-    // Data in flight has its own timer.
-    if (this.probes === 0 && (idleUntil > nowMicros || connection.sender.scoreboard.count > 0)) {
-      const next = Math.max(idleUntil, nowMicros + config.keepaliveIntervalMicros);
-      connection.timers.set(TIMER_KEEPALIVE, next);
+    const idleUntil = connection.lastReceivedMicros + this.idleMicros;
+    if (this.probes === 0 && connection.sender.scoreboard.count > 0) {
+      this.#arm(nowMicros); // data in flight has its own timer
+      return;
+    }
+    if (this.probes === 0 && idleUntil > nowMicros) {
+      connection.timers.set(TIMER_KEEPALIVE, idleUntil);
       return;
     }
     if (this.probes >= config.keepaliveProbes) {
@@ -52,8 +59,7 @@ export class Keepalive {
   }
 
   #arm(nowMicros: number): void {
-    const { config } = this.#layer;
-    const wait = this.probes > 0 ? config.keepaliveIntervalMicros : config.keepaliveIdleMicros;
+    const wait = this.probes > 0 ? this.#layer.config.keepaliveIntervalMicros : this.idleMicros;
     this.#connection.timers.set(TIMER_KEEPALIVE, nowMicros + wait);
   }
 }

@@ -37,6 +37,7 @@ export interface TcpLayerOptions {
 export interface ListenOptions {
   /** Null: every local address. */
   address: IpAddress | null;
+  /** 0: a free ephemeral port (RFC 6056). */
   port: number;
   backlog: number;
   /** Whose pages the receive windows of accepted connections follow. */
@@ -109,11 +110,13 @@ export class TcpLayer {
 
   /**
    * Accepts connections on a port.
-   * @throws EADDRINUSE if a listener has this port on an overlapping address; ERR_DEVMEM_INVALID_ARGUMENT for a bad port.
+   * @throws EADDRINUSE if a listener has this port on an overlapping address, or each ephemeral one;
+   *   ERR_DEVMEM_INVALID_ARGUMENT for a bad port.
    */
   listen(options: ListenOptions): TcpListener {
-    const { address, port } = options;
-    checkPort(port, 1);
+    const { address } = options;
+    checkPort(options.port, 0);
+    const port = options.port === 0 ? this.#chooseListenPort() : options.port;
     const others = this.#listeners.get(port) ?? [];
     const clash = others.find((other) => {
       if (other.address === null) return true;
@@ -248,6 +251,27 @@ export class TcpLayer {
     return this.timers.pollAt();
   }
 
+  /**
+   * Payload that landed in `from` lands in `to` from now on: moves every window and every listener over. Pages that are
+   * queued or held stay where they are.
+   */
+  movePool(from: PagePool, to: PagePool): void {
+    for (const connection of this.#flows.values()) {
+      const { window } = connection.receiver;
+      if (window.pool !== from) continue;
+      window.moveTo(to);
+      connection.touch();
+    }
+    for (const listeners of this.#listeners.values()) {
+      for (const listener of listeners) if (listener.pool === from) listener.pool = to;
+    }
+  }
+
+  /** Nothing can be sent or will arrive any more: ends every connection, each with this errno. */
+  failAll(errno: number): void {
+    for (const connection of [...this.#flows.values()]) connection.fail(errno);
+  }
+
   // ---- for the rest of the TCP ----
 
   /** Puts a connection on the list of those that the next flush looks at. */
@@ -262,6 +286,11 @@ export class TcpLayer {
     if (connection.isListedStarved) return;
     connection.isListedStarved = true;
     this.#starved.push(connection);
+  }
+
+  /** The peer of a route has answered: its next hop needs no probe. */
+  confirm(route: Route, nowMicros: number): void {
+    this.#ip.confirm(route, nowMicros);
   }
 
   /** RFC 5961 §7: a challenge ACK, if neither this connection nor all together had too many. */
@@ -408,12 +437,26 @@ export class TcpLayer {
 
   #choosePort(route: Route, wanted: number, remotePort: number): number {
     if (wanted !== 0) return this.#isPortFree(route, wanted, remotePort) ? wanted : 0;
+    return this.#ephemeralPort((port) => this.#isPortFree(route, port, remotePort));
+  }
+
+  #chooseListenPort(): number {
+    const port = this.#ephemeralPort(() => true);
+    if (port !== 0) return port;
+    throw new DevmemError('EADDRINUSE', 'listen: every ephemeral port has a listener already', {
+      hint: 'close some, or name a port',
+      syscall: 'listen',
+    });
+  }
+
+  /** A port that nobody listens on and that `isFree`, or 0. */
+  #ephemeralPort(isFree: (port: number) => boolean): number {
     const { ephemeralFirst, ephemeralLast } = this.config;
     const count = ephemeralLast - ephemeralFirst + 1;
     const start = randomBelow(this.#random, count); // RFC 6056 §3.3.1
     for (let i = 0; i < count; i++) {
       const port = ephemeralFirst + ((start + i) % count);
-      if (!this.#listeners.has(port) && this.#isPortFree(route, port, remotePort)) return port;
+      if (!this.#listeners.has(port) && isFree(port)) return port;
     }
     return 0;
   }

@@ -16,7 +16,8 @@ export class TcpListener {
   readonly address: IpAddress | null;
   readonly port: number;
   readonly backlog: number;
-  readonly pool: PagePool;
+  /** Whose pages the windows of connections to come follow. Another one's once the binding was closed. */
+  pool: PagePool;
   /** Called when a connection can be accepted, from inside the stack: it must not call back into it. */
   onAcceptable: (() => void) | null = null;
 

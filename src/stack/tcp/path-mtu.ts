@@ -1,6 +1,7 @@
-import { sequenceDifference, sequenceGreaterOrEqual, sequenceLess } from '../../wire/sequence.ts';
+import { sequenceGreaterOrEqual, sequenceLess } from '../../wire/sequence.ts';
 import type { TcpConnection } from './connection.ts';
 import type { TcpCounters } from './counters.ts';
+import { isSynchronized } from './state.ts';
 
 /**
  * RFC 5927 §4.1: an ICMP error counts only if it quotes a segment that is in flight; a forger would have to guess it.
@@ -20,18 +21,26 @@ export function reducePathMtu(
   counters: TcpCounters,
   nowMicros: number,
 ): void {
-  connection.route.lowerMtu(mtuBytes, nowMicros);
-  const bounded = connection.route.mtuBytes;
-  if (bounded >= connection.pathMtuBytes) {
+  const { route } = connection;
+  route.lowerMtu(mtuBytes, nowMicros);
+  if (route.mtuBytes >= connection.pathMtuBytes) {
     counters.icmpIgnored++;
     return;
   }
   counters.pathMtuReductions++;
-  connection.pathMtuBytes = bounded;
-  const before = connection.segmentBytes;
-  connection.updateSegmentBytes();
-  if (connection.segmentBytes < before && sequenceDifference(connection.sender.sndNxt, connection.sender.sndUna) > 0) {
-    connection.sender.onSegmentSizeReduced(nowMicros);
-  }
+  followPathMtu(connection, nowMicros);
   connection.touch();
+}
+
+/**
+ * The route's MTU is another than the connection's: lowered by a message that another connection of the route got, or
+ * given up as old (RFC 8201 §5.3), so that segments grow again.
+ */
+export function followPathMtu(connection: TcpConnection, nowMicros: number): void {
+  const before = connection.segmentBytes;
+  connection.pathMtuBytes = connection.route.mtuBytes;
+  connection.updateSegmentBytes();
+  if (!isSynchronized(connection.state)) return;
+  if (connection.segmentBytes < before) connection.sender.onSegmentSizeReduced(nowMicros);
+  else if (connection.segmentBytes > before) connection.sender.onSegmentSizeRaised();
 }

@@ -203,6 +203,11 @@ export class Sender {
     if (this.scoreboard.count > 0) this.#armRetransmit(nowMicros);
   }
 
+  /** The path takes larger packets, or may: segments to come are larger. */
+  onSegmentSizeRaised(): void {
+    this.congestion.onSegmentSize(this.#connection.segmentBytes, this.#config.initialWindowSegments);
+  }
+
   /** Polls the NIC about acknowledged memory. */
   pollCompletion(): boolean {
     return this.completion.poll(this.#marks);

@@ -19,8 +19,11 @@ const MAX_FIELD = 0xffff;
  * theirs.
  */
 export class ReceiveWindow {
-  readonly pool: PagePool;
-  readonly limitBytes: number;
+  /** Whose pages the window follows; changed by `moveTo` only. */
+  pool: PagePool;
+  limitBytes: number;
+  /** The shift count to offer, fixed by the first SYN: the smallest that can express the limit (RFC 7323 §2.3). */
+  readonly offeredScale: number;
   /** Shift count that we announced; 0 until the peer has agreed to scaling. */
   scale = 0;
   /** RCV.NXT + RCV.WND: the first sequence number that may not be sent. */
@@ -35,23 +38,39 @@ export class ReceiveWindow {
   #visibleEdge = 0;
   #isOpen = false;
   #isSharer = false;
-  readonly #reserveBytes: number;
+  #reserveBytes = 0;
   /** What windows may take in all: the pool without the reserve. */
-  readonly #capacityBytes: number;
+  #capacityBytes = 0;
+  readonly #bufferBytes: number;
 
   constructor(pool: PagePool, limitBytes: number) {
     this.pool = pool;
-    const capacityBytes = pool.chunkCount * pool.chunkBytes;
-    this.limitBytes = Math.min(limitBytes, capacityBytes);
-    this.#reserveBytes = Math.min(MAX_RESERVE_BYTES + 2 * pool.chunkBytes, capacityBytes / 4);
-    this.#capacityBytes = capacityBytes - this.#reserveBytes;
-  }
-
-  /** The shift count to offer: the smallest that can express the limit (RFC 7323 §2.3). */
-  get offeredScale(): number {
+    this.limitBytes = limitBytes;
+    this.#bufferBytes = limitBytes;
+    this.#measure();
     let scale = 0;
     while (scale < MAX_WINDOW_SCALE && this.limitBytes > MAX_FIELD * 2 ** scale) scale++;
-    return scale;
+    this.offeredScale = scale;
+  }
+
+  /**
+   * From here on payload lands in another pool's pages: the binding was closed. What was promised stays promised (RFC
+   * 9293 §3.8.6.2.1), so it is taken along, though it may be more than the new pool would have given.
+   */
+  moveTo(pool: PagePool): void {
+    const from = this.pool;
+    if (pool === from) return;
+    from.promisedBytes -= this.promisedBytes;
+    pool.promisedBytes += this.promisedBytes;
+    if (this.#isSharer) {
+      from.sharers--;
+      pool.sharers++;
+    }
+    // Others that stay behind may share what this one leaves.
+    from.releaseEpoch++;
+    this.pool = pool;
+    this.seenEpoch = -1;
+    this.#measure();
   }
 
   /**
@@ -162,6 +181,14 @@ export class ReceiveWindow {
     this.pool.promisedBytes -= this.promisedBytes;
     this.promisedBytes = 0;
     this.isStarved = false;
+  }
+
+  #measure(): void {
+    const { pool } = this;
+    const capacityBytes = pool.chunkCount * pool.chunkBytes;
+    this.limitBytes = Math.min(this.#bufferBytes, capacityBytes);
+    this.#reserveBytes = Math.min(MAX_RESERVE_BYTES + 2 * pool.chunkBytes, capacityBytes / 4);
+    this.#capacityBytes = capacityBytes - this.#reserveBytes;
   }
 
   #freeBytes(): number {
