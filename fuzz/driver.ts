@@ -25,6 +25,8 @@ export interface DriverOptions {
   random: Random;
   /** Called with each input before it runs, so that one that never ends can be named. */
   onInput?: (bytes: Uint8Array) => void;
+  /** Which modules' coverage guides, by URL; all of `src/` by default. */
+  isWatched?: (url: string) => boolean;
 }
 
 /**
@@ -35,7 +37,7 @@ export class FuzzDriver {
   readonly #target: FuzzTarget;
   readonly #random: Random;
   readonly #onInput: ((bytes: Uint8Array) => void) | undefined;
-  readonly #coverage = new Coverage((url) => url.includes('/src/'));
+  readonly #coverage: Coverage;
   readonly #corpus: Uint8Array[];
   #executions = 0;
 
@@ -43,6 +45,7 @@ export class FuzzDriver {
     this.#target = options.target;
     this.#random = options.random;
     this.#onInput = options.onInput;
+    this.#coverage = new Coverage(options.isWatched ?? ((url) => url.includes('/src/')));
     this.#corpus = options.corpus.length > 0 ? [...options.corpus] : [new Uint8Array(64)];
   }
 

@@ -113,7 +113,9 @@ describe('the package', () => {
     }
   });
 
-  it('has the source of every source map', () => {
+  const isElsewhere = buildRoot !== join(projectRoot, 'dist');
+  const reason = 'built to another folder than dist/, which its maps are relative to';
+  it('has the source of every source map', { skip: isElsewhere ? reason : false }, () => {
     const maps = packed.filter((path) => path.endsWith('.js.map'));
     assert.notEqual(maps.length, 0);
     for (const path of maps) {

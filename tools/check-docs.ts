@@ -2,17 +2,29 @@
  * Checks what is written for people against what is there: links between files, the change log's form, and pages that
  * are made by the program. `npm run check:docs -- --write` writes those pages anew.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { buildRoot, projectRoot } from '../testing/project.ts';
+import { plainStyle, renderCliMarkdown } from '../src/cli/docs.ts';
+import { renderManPage } from '../src/cli/man.ts';
+import { buildProgram, inert } from '../src/cli/program.ts';
+import { projectRoot } from '../testing/project.ts';
 import { changelogProblems, linkProblems } from './markdown.ts';
 
-/** A page of docs/ and the export that writes it. */
-const GENERATED: readonly { page: string; module: string; name: string }[] = [
-  { page: 'docs/cli.md', module: 'src/cli/docs.js', name: 'renderCliMarkdown' },
-];
+const MAN_FOLDER = 'man';
+
+/** The pages that the program writes, by their paths from the project's root. */
+function generatedPages(): Map<string, string> {
+  const program = buildProgram(plainStyle(80), inert);
+  const pages = new Map([
+    ['docs/cli.md', renderCliMarkdown()],
+    [`${MAN_FOLDER}/devmem-tcp.1`, renderManPage(program)],
+  ]);
+  for (const command of program.commands) {
+    pages.set(`${MAN_FOLDER}/devmem-tcp-${command.name()}.1`, renderManPage(command));
+  }
+  return pages;
+}
 
 function markdownFiles(): string[] {
   const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard', '*.md'], {
@@ -33,30 +45,35 @@ function brokenLinks(): string[] {
   });
 }
 
-async function stalePages(write: boolean): Promise<string[]> {
+function stalePages(write: boolean): string[] {
+  const pages = generatedPages();
   const problems: string[] = [];
-  for (const { page, module, name } of GENERATED) {
-    const source = join(buildRoot, module);
-    if (!existsSync(source)) {
-      problems.push(`${page}: ${module} is missing, so nothing can say what the page should be`);
-      continue;
-    }
-    const exports = (await import(pathToFileURL(source).href)) as Record<string, () => string>;
-    const wanted = exports[name]!();
+  for (const [page, wanted] of pages) {
     const path = join(projectRoot, page);
+    if (existsSync(path) && readFileSync(path, 'utf8') === wanted) continue;
     if (write) {
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, wanted);
-    } else if (!existsSync(path) || readFileSync(path, 'utf8') !== wanted) {
-      problems.push(`${page}: differs from what ${name}() writes; run \`npm run check:docs -- --write\``);
+    } else {
+      problems.push(`${page}: differs from what the program says; run \`npm run check:docs -- --write\``);
     }
   }
+  const folder = join(projectRoot, MAN_FOLDER);
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+    if (pages.has(`${MAN_FOLDER}/${name}`)) continue;
+    if (write) rmSync(join(folder, name));
+    else problems.push(`${MAN_FOLDER}/${name}: there is no such command`);
+  }
+  const { man } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { man: string[] };
+  const listed = [...pages.keys()].filter((page) => page.startsWith(MAN_FOLDER)).map((page) => `./${page}`);
+  if (man.toSorted().join(' ') !== listed.toSorted().join(' '))
+    problems.push(`package.json: "man" is not ${listed.join(' ')}`);
   return problems;
 }
 
-async function main(): Promise<number> {
+function main(): number {
   const problems = [
-    ...(await stalePages(process.argv.includes('--write'))),
+    ...stalePages(process.argv.includes('--write')),
     ...brokenLinks(),
     ...changelogProblems(readFileSync(join(projectRoot, 'CHANGELOG.md'), 'utf8')).map((line) => `CHANGELOG.md:${line}`),
   ];
@@ -65,4 +82,4 @@ async function main(): Promise<number> {
   return problems.length === 0 ? 0 : 1;
 }
 
-process.exitCode = await main();
+process.exitCode = main();

@@ -23,19 +23,20 @@ const FILE_TIMEOUT_MS: number = 10 * 60_000;
 /** The counts that node:test prints last, one diagnostic each. */
 const CLOSING_LINE = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
 
-const USAGE = `usage: npm test [-- [--list] [--grep REGEXP] [--reporter spec|tap] [PART OF A PATH ...]]
+const USAGE = `usage: npm test [-- [--list] [--grep REGEXP] [--skip PART] [--reporter spec|tap] [PART OF A PATH ...]]
 examples:
   npm test -- wire/tcp stack/
   npm test -- --grep 'zero window' interop
 `;
 
-function testFiles(filters: readonly string[]): string[] {
+/** The test files, by their paths below `test/`, that have one of `parts` in their names (or all), and none of `skip`. */
+function testFiles(parts: readonly string[], skip: readonly string[]): string[] {
   const folder = join(buildRoot, 'test');
+  const has = (name: string, part: string): boolean => `test/${name}`.replace(/\.js$/, '.ts').includes(part);
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.js'))
-    .filter(
-      (name) => filters.length === 0 || filters.some((part) => `test/${name}`.replace(/\.js$/, '.ts').includes(part)),
-    )
+    .filter((name) => parts.length === 0 || parts.some((part) => has(name, part)))
+    .filter((name) => !skip.some((part) => has(name, part)))
     .toSorted();
 }
 
@@ -112,6 +113,7 @@ async function main(): Promise<number> {
     options: {
       list: { type: 'boolean', default: false },
       grep: { type: 'string' },
+      skip: { type: 'string', multiple: true, default: [] },
       reporter: { type: 'string', default: process.stdout.isTTY ? 'spec' : 'tap' },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -120,7 +122,7 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return values.help ? 0 : 2;
   }
-  const files = testFiles(positionals);
+  const files = testFiles(positionals, values.skip);
   if (files.length === 0) {
     process.stderr.write(`run-tests: no test file matches ${positionals.join(' ')}\nhint: npm test -- --list\n`);
     return 2;
@@ -131,7 +133,8 @@ async function main(): Promise<number> {
     { files: files.filter(isAlone), concurrency: 1 },
   ];
   if (values.list) {
-    for (const group of groups) for (const name of group.files) process.stdout.write(`test/${name}\n`);
+    for (const group of groups)
+      for (const name of group.files) process.stdout.write(`test/${name.replace(/\.js$/, '.ts')}\n`);
     return 0;
   }
   const runs = new MergedRuns(groups, values.grep === undefined ? undefined : new RegExp(values.grep));

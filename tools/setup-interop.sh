@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the programs that the interoperability tests talk to. Debian or Ubuntu, as root. Does nothing where they are
+# Installs the programs that the tests talk to. Debian or Ubuntu, as root. Does nothing where they are
 # all there already; says nothing unless something goes wrong.
 set -euo pipefail
 
@@ -7,6 +7,8 @@ set -euo pipefail
 readonly TOOLS=(
   curl:curl
   ethtool:ethtool
+  fish:fish
+  groff:groff-base
   ip:iproute2
   iperf3:iperf3
   nc:netcat-openbsd
@@ -14,6 +16,7 @@ readonly TOOLS=(
   python3:python3
   tcpdump:tcpdump
   tshark:tshark
+  zsh:zsh
 )
 
 missing=()

@@ -46,6 +46,7 @@ class Session {
   readonly #stack: Stack;
   readonly #listener: TcpListener;
   readonly #connections: TcpConnection[] = [];
+  readonly #closed: TcpConnection[] = [];
   /** References that the application keeps: what tokens are. */
   readonly #held: { pool: PagePool; iov: number }[] = [];
   readonly #read = new Map<TcpConnection, number>();
@@ -64,7 +65,8 @@ class Session {
   }
 
   segment(flags: number, sequence: number, ack: number, window: number, options: Uint8Array, length: number): void {
-    const from = sequence - EARLY_BYTES - 1;
+    // A SYN takes the first sequence number of its segment (RFC 9293 §3.4).
+    const from = sequence - EARLY_BYTES - 1 + ((flags & TCP_SYN) !== 0 ? 1 : 0);
     const bytes = tcpFrame({
       sourcePort: 40_000,
       destinationPort: PORT,
@@ -97,7 +99,11 @@ class Session {
       this.#connections.push(next);
     for (const connection of this.#connections) {
       const queue = connection.receiveQueue;
-      let offset = this.#read.get(connection) ?? 0;
+      // Where in the sequence space the queue begins: a new connection after TIME-WAIT begins elsewhere.
+      const { rcvNxt, finReceived } = connection.receiver;
+      const first = (rcvNxt - queue.bytes - (finReceived ? 1 : 0) - PEER_ISN - 1) | 0;
+      let offset = this.#read.get(connection) ?? first;
+      assert.equal(first, offset, 'the stream goes on where it was read to');
       while (queue.count > 0) {
         const pool = queue.pool();
         const iov = queue.iov();
@@ -110,7 +116,7 @@ class Session {
         offset += size;
         connection.consumed(size, this.#nowMicros);
       }
-      this.#read.set(connection, offset);
+      if (offset !== first) this.#read.set(connection, offset);
     }
     this.settle();
   }
@@ -131,6 +137,8 @@ class Session {
       else if (how === 1) connection.close(this.#nowMicros);
       else connection.abort(this.#nowMicros);
     }
+    // What was not read before is gone now, and reading is over.
+    if (how !== 0) this.#closed.push(...this.#connections.splice(0));
     this.settle();
   }
 
@@ -159,6 +167,8 @@ class Session {
   finish(): void {
     this.read(false);
     this.end(2);
+    // A peer that does not answer is given up after minutes only.
+    for (const connection of this.#closed) connection.abort(this.#nowMicros);
     this.#listener.close(this.#nowMicros);
     this.release();
     for (let i = 0; i < CLOSING_ROUNDS; i++) this.pass(CLOSING_STEP_MICROS);
