@@ -28,4 +28,4 @@ for await (const socket of listener) {
   break;
 }
 await host.close();
-await memory.dispose();
+memory.dispose();

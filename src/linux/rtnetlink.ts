@@ -47,7 +47,10 @@ const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
 
 export const IFF_UP = 0x1;
-/** Set while the interface can carry frames: up, and its carrier is on. */
+/**
+ * Set while the interface can carry frames: up, and its carrier is on.
+ * @public read from the lazily imported module, which knip does not follow
+ */
 export const IFF_LOWER_UP = 0x10000;
 
 export interface InterfaceInfo {

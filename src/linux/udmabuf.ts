@@ -12,7 +12,9 @@ export const UDMABUF_FLAGS_CLOEXEC = 1;
 
 /** Flags of DMA_BUF_IOCTL_SYNC: START or END, with READ or WRITE or both; with neither it answers EINVAL. */
 export const DMA_BUF_SYNC_READ = 1;
+/** @public read from the lazily imported module, which knip does not follow */
 export const DMA_BUF_SYNC_WRITE = 2;
+/** @public read from the lazily imported module, which knip does not follow */
 export const DMA_BUF_SYNC_START = 0;
 export const DMA_BUF_SYNC_END = 4;
 

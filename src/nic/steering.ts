@@ -56,7 +56,7 @@ class Row {
     const sourceMask = rule.sourcePort === undefined ? 0 : (rule.sourcePortMask ?? 0xffff);
     const destinationMask = rule.destinationPort === undefined ? 0 : (rule.destinationPortMask ?? 0xffff);
     this.masks[8] = (sourceMask << 16) | destinationMask;
-    this.values[8] = (((rule.sourcePort ?? 0) << 16) | (rule.destinationPort ?? 0)) & this.masks[8]!;
+    this.values[8] = (((rule.sourcePort ?? 0) << 16) | (rule.destinationPort ?? 0)) & this.masks[8];
     this.isExact = this.masks.every((mask) => mask === -1);
   }
 

@@ -111,7 +111,7 @@ async function session(t: TestContext, options: { payload: boolean; offload: boo
     if (options.payload) assert.ok(longest.length > 0);
     else assert.deepEqual(longest, []);
   } finally {
-    await memory.dispose();
+    memory.dispose();
     namespace.close();
     rmSync(folder, { recursive: true });
   }

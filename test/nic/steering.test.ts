@@ -73,7 +73,10 @@ describe('steering', () => {
       assert.equal(lookup(table, { sourcePort: port }), queue);
       seen.add(queue);
     }
-    assert.deepEqual([...seen].toSorted(), [2, 7, 9]);
+    assert.deepEqual(
+      [...seen].toSorted((a, b) => a - b),
+      [2, 7, 9],
+    );
   });
 
   test('a removed rule no longer matches, and is removed once', () => {

@@ -41,10 +41,10 @@ export class KeyedHash {
     let i = 0;
     for (; i + 1 < count; i += 2) this.#absorb(words[i]!, words[i + 1]!);
     this.#absorb(i < count ? words[i]! : 0, (count * 4) << 24);
-    v[4]! ^= 0xff;
+    v[4] ^= 0xff;
     for (let round = 0; round < 4; round++) sipRound(v);
-    this.high = v[1]! ^ v[3]! ^ v[5]! ^ v[7]!;
-    return v[0]! ^ v[2]! ^ v[4]! ^ v[6]!;
+    this.high = v[1] ^ v[3] ^ v[5] ^ v[7];
+    return v[0] ^ v[2] ^ v[4] ^ v[6];
   }
 
   #absorb(low: number, high: number): void {

@@ -73,7 +73,7 @@ test('TimerHeap fires every timer once, in its time, whatever is moved or stoppe
       const fired: [number, number, number][] = [];
       const rows = Array.from({ length: 10 }, (_, i) => {
         const owner = { timerExpired: (row: number, now: number): unknown => fired.push([i, row, now]) };
-        return new TimerRows(heap, owner as never);
+        return new TimerRows(heap, owner);
       });
       const model = new Map<string, number>();
       for (const [index, row, at] of operations) {
