@@ -1,7 +1,7 @@
 import type { CliContext } from './context.ts';
 import { EXIT_OK, exitCodeOf, setupError, UsageError } from './exit.ts';
 import { formatEndpoint } from './endpoint.ts';
-import { linkName, ownAddresses, type LinkOptions } from './link-options.ts';
+import { linkName, MAX_QUEUES, ownAddresses, type LinkOptions } from './link-options.ts';
 import { openLinkHost } from './open-host.ts';
 import { PatternCheck } from './pattern.ts';
 import { receiveDocument, renderReceived, type ReceivedStream, type ReceiveFacts } from './receive-result.ts';
@@ -30,6 +30,7 @@ const NUMBER = '%n';
 export async function receive(context: CliContext): Promise<number> {
   const options = context.command.opts<ReceiveOptions>();
   checkOutput(options);
+  checkQueues(options);
   const link = linkName(options);
   ownAddresses(options);
   const outputs = new Outputs(options);
@@ -42,6 +43,14 @@ export async function receive(context: CliContext): Promise<number> {
     await job.close();
   }
   return job.report();
+}
+
+function checkQueues({ queues, firstQueue }: ReceiveOptions): void {
+  if (firstQueue + queues <= MAX_QUEUES) return;
+  throw new UsageError(
+    `--first-queue ${firstQueue} and --queues ${queues} need queue ${firstQueue + queues - 1}`,
+    `there are queues 0 to ${MAX_QUEUES - 1}: give numbers that add up to at most ${MAX_QUEUES}`,
+  );
 }
 
 function checkOutput(options: ReceiveOptions): void {
@@ -104,7 +113,8 @@ class ReceiveJob {
     try {
       this.#memory = await DeviceMemory.allocate({ sizeBytes: size, exporter: exporter as ExporterName });
       log.info(`device memory: ${formatBytes(size)} of ${exporter}`);
-      this.#host = await openLinkHost(link, this.#options, firstQueue + queues);
+      // One stays unbound: queue 0, or the one behind.
+      this.#host = await openLinkHost(link, this.#options, Math.max(firstQueue, 1) + queues);
       log.info(`link: ${link}`);
     } catch (error) {
       throw setupError(error);
@@ -186,7 +196,7 @@ class ReceiveJob {
       this.#facts = {
         exporter: memory.exporter,
         memoryBytes: memory.sizeBytes,
-        relocatedBytes: stats.nic['rxRelocatedBytes'] ?? 0,
+        relocatedBytes: (stats.nic['rxRelocatedBytes'] ?? 0) + (stats.tcp['packedBytes'] ?? 0),
         droppedForWantOfPages: stats.nic['rxDropNoPage'] ?? 0,
         pagesBound: memory.pagesBound,
         pagesFree: left?.pagesFree ?? memory.pagesBound,
@@ -220,6 +230,8 @@ class ReceiveJob {
     for (const { failure, number } of this.#streams) {
       // What ended the listener (the link is gone) ended these too, and is said once.
       if (failure === null || (this.#failure !== null && isLinkGone(failure))) continue;
+      // The reader of our stdout has what it wanted (`| head`): the summary says that the stream is incomplete.
+      if (this.#outputs.isStdout && isClosedPipe(failure)) continue;
       const where = this.#options.connections === 1 ? name : `${name}: connection ${number}`;
       exitCode = Math.max(exitCode, this.#reportError(where, failure));
     }
@@ -231,6 +243,10 @@ class ReceiveJob {
     process.stderr.write(renderError(where, error, errorStyle, log.verbosity >= 2));
     return exitCodeOf(error);
   }
+}
+
+function isClosedPipe(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EPIPE' && (error as NodeJS.ErrnoException).path === 'stdout';
 }
 
 function isLinkGone(error: unknown): boolean {

@@ -76,6 +76,15 @@ export class FragQueue {
     return this.#sizes[(this.#head + index) & this.#mask]!;
   }
 
+  /** Whether a fragment that begins at `offset` of a chunk would continue the last entry. */
+  endsAt(pool: PagePool, iov: NetIov, offset: number): boolean {
+    if (this.#count === 0) return false;
+    const tail = (this.#head + this.#count - 1) & this.#mask;
+    return (
+      this.#pools[tail] === pool && this.#iovs[tail] === iov && this.#offsets[tail]! + this.#sizes[tail]! === offset
+    );
+  }
+
   /** Takes the front entry off WITHOUT giving its reference back: the caller owns it from here. */
   shift(): void {
     if (this.#count === 0) return;

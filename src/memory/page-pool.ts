@@ -51,7 +51,7 @@ export class PagePool {
 
   /** Sum of all references now held; with `freeCount` it is what conservation is checked against. */
   referenceTotal = 0;
-  /** Grows by one with each chunk that becomes free: connections starved of window watch it. */
+  /** Grows with each chunk that becomes free, for landing at least: connections starved of window watch it. */
   releaseEpoch = 0;
   /** Bytes of landing pages not yet written: free for arriving payload though not on the free list. Kept by the NIC. */
   landingFreeBytes = 0;
@@ -146,9 +146,11 @@ export class PagePool {
     this.referenceTotal--;
     const left = this.#references[iov]! - 1;
     this.#references[iov] = left;
-    if (left !== 0) return;
-    this.#inflight--;
+    if (left > 1) return;
+    // With one reference left the page may be a landing ring's again.
     this.releaseEpoch++;
+    if (left === 1) return;
+    this.#inflight--;
     if (this.#cacheLength < RECYCLE_CACHE_CHUNKS) {
       this.#recycleCached++;
       this.#cache[this.#cacheLength++] = iov;

@@ -23,6 +23,8 @@ const HEADER_RING_SLOTS = 16;
 /** Multicast groups a NIC filters for; at the limit it accepts all multicast, as hardware does. */
 const MAX_MULTICAST_GROUPS = 64;
 const MAX_RX_QUEUES = 64;
+/** Frames with a shorter header until it is believed that the longer ones are over. */
+const LONGER_HEADER_MEMORY = 256;
 
 /** `receive()`: nothing waiting. */
 export const RX_IDLE = 0;
@@ -67,14 +69,14 @@ export class Nic {
   readonly #packets: readonly Packet[];
   #packetIndex = 0;
   #packet: Packet;
-  /** Landing bytes that the current packet occupies once somebody takes its payload. */
-  #landedBytes = 0;
   /** Takes what has no page; read by nobody. */
   readonly #overflow = new HostRegion(MAX_FRAME_BYTES);
   readonly #maxFrameBytes: number;
 
   #predictedHeaderBytes = HEADER_SLOT_BYTES;
   #predictedQueue: RxQueue;
+  /** Frames with shorter headers since the one that was predicted from. Nothing is known of the first. */
+  #shorterHeaders = LONGER_HEADER_MEMORY;
 
   readonly #multicast: Uint8Array[] = [];
   #acceptsAllMulticast = false;
@@ -153,7 +155,7 @@ export class Nic {
     const packet = this.#packets[this.#packetIndex]!;
     this.#packetIndex = (this.#packetIndex + 1) & (HEADER_RING_SLOTS - 1);
     this.#packet = packet;
-    this.#landedBytes = 0;
+    packet.landedBytes = 0;
     packet.pool = null;
     packet.fragCount = 0;
     packet.payloadBytes = 0;
@@ -177,7 +179,7 @@ export class Nic {
     const packet = this.#packet;
     const { pool } = packet;
     if (pool === null) return;
-    if (packet.taken) this.rxQueues[packet.queueId]!.commit(this.#landedBytes);
+    if (packet.taken) this.rxQueues[packet.queueId]!.commit(packet.landedBytes);
     for (let i = 0; i < packet.fragCount; i++) pool.release(packet.fragIov[i]!);
     packet.fragCount = 0;
     packet.payloadBytes = 0;
@@ -269,9 +271,19 @@ export class Nic {
       return RX_PACKET;
     }
     const landed = this.#land(packet, queue);
-    this.#predictedHeaderBytes = packet.headerBytes;
-    this.#predictedQueue = queue;
+    this.#predict(packet.headerBytes, queue);
     return landed;
+  }
+
+  /**
+   * The next payload's frame is expected to be like this one's, but for a header that was longer lately: the few bytes
+   * of payload that go to the slot are cheaper to move than all the others.
+   */
+  #predict(headerBytes: number, queue: RxQueue): void {
+    this.#predictedQueue = queue;
+    if (headerBytes < this.#predictedHeaderBytes && ++this.#shorterHeaders < LONGER_HEADER_MEMORY) return;
+    this.#predictedHeaderBytes = headerBytes;
+    this.#shorterHeaders = 0;
   }
 
   #parse(packet: Packet, frameBytes: number): number {
@@ -330,19 +342,25 @@ export class Nic {
 
   /**
    * Payload that lies in the right pages stays there. Its first bytes, where they ended up in the header slot, are put
-   * behind it and referenced first: order is the fragments' matter, not the memory's.
+   * behind it and referenced first: order is the fragments' matter, not the memory's. Where a longer header than expected
+   * left bytes of its own before the payload, the payload moves down: no page is lost to them, for windows promise pages.
    */
   #landDirectly(packet: Packet, queue: RxQueue, skip: number, landed: number, inSlot: number): boolean {
+    const length = landed + inSlot;
+    if (skip > 0) {
+      this.#landing.relocate(this.#landing.slotBytes + skip, landed, queue, 0);
+      this.#countRelocated(queue, landed);
+    } else {
+      this.counters.rxScatteredBytes += landed;
+    }
     if (inSlot > 0) {
-      if (!this.#fill(queue, skip + landed + inSlot)) return false;
-      queue.write(skip + landed, packet.bytes, packet.slotOffset + packet.headerBytes, inSlot);
-      if (!queue.reference(packet, skip + landed, inSlot)) return false;
+      if (!this.#fill(queue, length)) return false;
+      queue.write(landed, packet.bytes, packet.slotOffset + packet.headerBytes, inSlot);
+      if (!queue.reference(packet, landed, inSlot)) return false;
       this.#countRelocated(queue, inSlot);
     }
-    if (!queue.reference(packet, skip, landed)) return false;
-    this.#landedBytes = skip + landed + inSlot;
-    this.counters.rxScatteredBytes += landed;
-    return true;
+    packet.landedBytes = length;
+    return queue.reference(packet, 0, landed);
   }
 
   /** Payload that landed in another queue's pages, or beyond them, is moved to this queue's. */
@@ -351,7 +369,7 @@ export class Nic {
     if (queue === this.#predictedQueue || !this.#fill(queue, length)) return false;
     this.#landing.relocate(frameOffset, length, queue, 0);
     this.#countRelocated(queue, length);
-    this.#landedBytes = length;
+    packet.landedBytes = length;
     return queue.reference(packet, 0, length);
   }
 

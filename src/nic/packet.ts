@@ -49,6 +49,8 @@ export class Packet {
   /** The RX queue it arrived on and its Toeplitz hash. */
   queueId = 0;
   hash = 0;
+  /** Bytes of its queue's landing that the payload occupies, once somebody takes it. Kept by the NIC. */
+  landedBytes = 0;
   /** Set once the payload's references belong to somebody else: see `disownPayload`. */
   taken = false;
   /** Wire segments that this packet stands for: more than 1 after segmentation offload. */

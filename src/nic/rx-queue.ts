@@ -45,6 +45,7 @@ export class RxQueue {
   /** Gets pages from the pool until there is room for `bytes` or the pool is empty. False: it is empty. */
   refill(bytes: number): boolean {
     const { pool } = this;
+    this.#reuseHead();
     while (this.roomBytes < bytes && this.#count < RING_SLOTS) {
       const iov = pool.allocate();
       if (iov === NO_NET_IOV) return false;
@@ -152,5 +153,12 @@ export class RxQueue {
     }
     this.#cursor = 0;
     this.pool = pool;
+  }
+
+  /** A head page of which all that landed has been given back is as good as untouched. */
+  #reuseHead(): void {
+    if (this.#cursor === 0 || this.pool.references(this.#iovs[this.#head]!) > 1) return;
+    this.pool.landingFreeBytes += this.#cursor;
+    this.#cursor = 0;
   }
 }

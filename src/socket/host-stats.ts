@@ -105,8 +105,8 @@ function poolStats(inventory: Inventory, pool: PagePool): PoolStats {
 }
 
 function referencesTo(connection: TcpConnection, pool: PagePool): number {
-  const { receiveQueue } = connection;
-  let references = connection.receiver.reassembly.referencesTo(pool);
+  const { receiveQueue, receiver } = connection;
+  let references = receiver.reassembly.referencesTo(pool) + receiver.packing.referencesTo(pool);
   for (let i = 0; i < receiveQueue.count; i++) if (receiveQueue.pool(i) === pool) references++;
   return references;
 }

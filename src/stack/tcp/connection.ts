@@ -195,6 +195,7 @@ export class TcpConnection implements TimerOwner {
 
   /** The application took bytes out of `receiveQueue`; it may still hold their pages. */
   consumed(_bytes: number, _nowMicros: number): void {
+    this.receiver.drained();
     this.touch();
   }
 
@@ -532,6 +533,7 @@ export class TcpConnection implements TimerOwner {
     sender.clear();
     receiver.window.close();
     receiver.reassembly.clear();
+    receiver.packing.release();
     if (this.listener !== null || this.#isClosedByApplication) receiver.clear();
     if (errno !== 0) {
       this.errno = errno;

@@ -21,6 +21,8 @@ export class TcpCounters {
   windowUpdates = 0;
   zeroWindowsOffered = 0;
   outOfOrderSegments = 0;
+  /** Small payload moved to a page of its connection's own: see PackingPage. */
+  packedBytes = 0;
   challengeAcks = 0;
   challengeAcksSuppressed = 0;
   timeWaitReused = 0;

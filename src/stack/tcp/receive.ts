@@ -1,6 +1,7 @@
 import { FragQueue } from '../../memory/frag-queue.ts';
 import type { PagePool } from '../../memory/page-pool.ts';
 import type { Packet } from '../../nic/packet.ts';
+import { PackingPage } from '../../nic/packing.ts';
 import { sequenceDifference, sequenceGreater, sequenceLess } from '../../wire/sequence.ts';
 import { MAX_SACK_BLOCKS } from '../../wire/tcp-options.ts';
 import type { TcpConfig } from './config.ts';
@@ -24,6 +25,7 @@ export class Receiver {
   rcvNxt = 0;
   readonly queue: FragQueue = new FragQueue();
   readonly reassembly: Reassembly = new Reassembly();
+  readonly packing: PackingPage = new PackingPage();
   readonly window: ReceiveWindow;
   finReceived = false;
 
@@ -133,6 +135,11 @@ export class Receiver {
     return this.#hasDuplicate || !this.reassembly.isEmpty;
   }
 
+  /** The application has taken something: a page for small payload is kept only while some of it waits. */
+  drained(): void {
+    if (this.queue.count === 0 && this.reassembly.isEmpty) this.packing.release();
+  }
+
   /** A segment with an acknowledgment was sent. */
   acknowledged(): void {
     this.lastAckSent = this.rcvNxt;
@@ -152,6 +159,7 @@ export class Receiver {
   clear(): void {
     this.queue.clear();
     this.reassembly.clear();
+    this.packing.release();
     this.window.settle(this.rcvNxt, 0);
   }
 
@@ -186,9 +194,25 @@ export class Receiver {
       sequence = this.rcvNxt;
     }
     if (overhang > 0) packet.trimTo(packet.payloadBytes - overhang);
+    if (this.#isWorthPacking(packet)) this.#counters.packedBytes += this.packing.take(packet);
     if (sequence === this.rcvNxt) this.#takeInOrder(packet);
     else this.#takeOutOfOrder(packet, sequence);
     return overhang === 0;
+  }
+
+  /**
+   * Among other connections, small payload must not hold pages that are full of theirs: a reader that does not read
+   * would starve those that do. Where it continues what is queued it holds nothing more.
+   */
+  #isWorthPacking(packet: Packet): boolean {
+    const pool = packet.pool!;
+    return (
+      pool.sharers > 1 &&
+      pool === this.window.pool &&
+      PackingPage.isSmall(packet) &&
+      !this.queue.endsAt(pool, packet.fragIov[0]!, packet.fragOffset[0]!) &&
+      this.window.affordsWaste(pool.chunkBytes)
+    );
   }
 
   /** Nothing is taken behind the peer's FIN, even if it arrives before it. */
