@@ -38,16 +38,17 @@ test('windows take their promises and their shares along, exactly, whatever happ
         window: new ReceiveWindow(pools[0]!, LIMIT_BYTES),
         joined: false,
         open: false,
+        closed: false,
         rcvNxt: 0,
       }));
       for (const { which, action, bytes } of steps) {
         const one = windows[which]!;
         const { window } = one;
-        if (action === 'open' && !one.open) {
+        if (action === 'open' && !one.open && !one.closed) {
           window.open(MSS, 10);
           window.begin(0);
           one.open = true;
-        } else if (action === 'join' && one.open) {
+        } else if (action === 'join' && one.open && !one.closed) {
           window.join();
           one.joined = true;
         } else if (action === 'grow') {
@@ -64,6 +65,7 @@ test('windows take their promises and their shares along, exactly, whatever happ
         } else if (action === 'close') {
           window.close();
           one.joined = false;
+          one.closed = true;
         }
         assertExact(pools, windows);
       }
