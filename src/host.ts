@@ -10,7 +10,7 @@ import type { DuplicateDetection } from './stack/addresses.ts';
 import type { RouterAdvertisements } from './stack/router.ts';
 import { Stack } from './stack/stack.ts';
 import type { TcpConfig } from './stack/tcp/config.ts';
-import { IpAddress, parsePrefix, UNSPECIFIED4, UNSPECIFIED6, type Prefix } from './wire/address.ts';
+import { formatPrefix, IpAddress, parsePrefix, UNSPECIFIED4, UNSPECIFIED6, type Prefix } from './wire/address.ts';
 import { parseMac, randomMac } from './wire/mac.ts';
 
 export interface HostOptions {
@@ -59,9 +59,11 @@ export interface HostOptions {
  * @throws DevmemError ERR_DEVMEM_INVALID_ARGUMENT; for a TAP: ERR_DEVMEM_UNSUPPORTED (not Linux), EPERM, EBUSY, ENOENT.
  */
 export async function openHost(options: HostOptions): Promise<Host> {
-  const addresses = parsePrefixes(options.addresses, 'addresses');
+  checkLink((options as HostOptions | null | undefined)?.link);
+  const addresses = parsePrefixes(options.addresses ?? [], 'addresses');
   if (addresses.length === 0)
     throw invalidArgument('a host without an address', "give it one: addresses: ['10.9.0.2/24']");
+  for (const prefix of addresses) checkHostAddress(prefix);
   const gateways = parseGateways(options.gateway);
   const clock = options.clock ?? new RealClock();
   const random = options.random ?? (options.seed === undefined ? new SecureRandom() : new SeededRandom(options.seed));
@@ -123,15 +125,51 @@ async function openLink(name: string, addresses: readonly Prefix[], options: Hos
   });
 }
 
+/** What JavaScript passes is not what the types say. */
+function checkLink(link: unknown): void {
+  if (typeof link === 'string') return;
+  if (typeof link === 'object' && link !== null && 'readFrame' in link && 'writeFrame' in link) return;
+  const what = link === undefined ? 'a host without a link' : `link is ${link === null ? 'null' : `a ${typeof link}`}`;
+  throw invalidArgument(what, "give it one: link: 'tap:NAME', or an end of cable()");
+}
+
 function parsePrefixes(texts: readonly string[], where: string): Prefix[] {
-  return texts.map((text) => {
-    const prefix = parsePrefix(text);
+  if (!Array.isArray(texts)) throw invalidArgument(`${where} is not an array`, `write ${where}: ['10.9.0.2/24']`);
+  return texts.map((text: unknown) => {
+    const prefix = typeof text === 'string' ? parsePrefix(text) : null;
     if (prefix !== null) return prefix;
     throw invalidArgument(
-      `${text} in ${where} is not an address with a prefix length`,
+      `${String(text)} in ${where} is not an address with a prefix length`,
       'write 10.9.0.2/24 or fd09::2/64',
     );
   });
+}
+
+/** RFC 1122 §3.2.1.3, RFC 4291 §2: addresses that no single host may have; refused before a link is made. */
+function checkHostAddress(prefix: Prefix): void {
+  const { address, lengthBits } = prefix;
+  const reason = groupReason(address) ?? (address.family === 4 ? edgeReason(address, lengthBits) : null);
+  if (reason === null) return;
+  throw invalidArgument(
+    `${formatPrefix(prefix)} in addresses cannot be a host's: it is ${reason}`,
+    "give a host's address with its prefix length, such as 10.9.0.2/24 or fd09::2/64",
+  );
+}
+
+function groupReason(address: IpAddress): string | null {
+  if (address.isMulticast) return 'a multicast address';
+  if (address.isUnspecified) return 'the unspecified address';
+  if (address.isLoopback) return 'a loopback address';
+  return address.isBroadcast ? 'the broadcast address' : null;
+}
+
+/** The first and the last address of an IPv4 prefix; RFC 3021: a /31 has neither. */
+function edgeReason(address: IpAddress, lengthBits: number): string | null {
+  if (lengthBits >= 31) return null;
+  const hostMask = lengthBits === 0 ? -1 : (1 << (32 - lengthBits)) - 1;
+  const host = address.w3 & hostMask;
+  if (host === 0) return "its prefix's network address";
+  return host === hostMask ? "its prefix's broadcast address" : null;
 }
 
 function parseGateways(gateway: string | readonly string[] | undefined): IpAddress[] {

@@ -37,11 +37,39 @@ test('wrong options are refused with what is wrong and what to do', async () => 
     [{ macAddress: 'nonsense' }, /nonsense is not a MAC address/],
     [{ gateway: 'router' }, /gateway router/],
     [{ queues: 0 }, /0 RX queues/],
+    [{ link: null } as unknown as HostOptions, /link is null/],
+    [{ link: undefined } as unknown as HostOptions, /without a link/],
+    [{ link: {} } as unknown as HostOptions, /link is a object/],
+    [{ addresses: undefined } as unknown as HostOptions, /without an address/],
+    [{ addresses: '10.9.0.1/24' } as unknown as HostOptions, /not an array/],
+    [{ addresses: [7] } as unknown as HostOptions, /7 in addresses/],
+    [{ addresses: ['10.255.255.255/8'] }, /10\.255\.255\.255\/8 .*its prefix's broadcast address/],
+    [{ addresses: ['10.9.0.0/24'] }, /network address/],
+    [{ addresses: ['255.255.255.255/32'] }, /the broadcast address/],
+    [{ addresses: ['224.0.0.1/4'] }, /multicast/],
+    [{ addresses: ['ff02::1/64'] }, /multicast/],
+    [{ addresses: ['0.0.0.0/8'] }, /unspecified/],
+    [{ addresses: ['::/64'] }, /unspecified/],
+    [{ addresses: ['127.0.0.1/8'] }, /loopback/],
+    [{ addresses: ['::1/128'] }, /loopback/],
   ];
   for (const [options, message] of wrong) {
     const error = await codeOf(options);
     assert.equal(error.code, 'ERR_DEVMEM_INVALID_ARGUMENT', error.message);
     assert.match(error.message, message);
+  }
+});
+
+test('no options at all are refused the same way', async () => {
+  for (const options of [{}, undefined, null] as unknown as HostOptions[]) {
+    await assert.rejects(openHost(options), { code: 'ERR_DEVMEM_INVALID_ARGUMENT', message: /without a link/ });
+  }
+});
+
+test('addresses at the edge of a /31, a /32 and an IPv6 prefix are ordinary ones', async () => {
+  for (const address of ['10.9.0.0/31', '10.9.0.1/31', '10.9.0.0/32', 'fd09::/64']) {
+    const [near] = cable();
+    await (await openHost({ link: near, addresses: [address] })).close();
   }
 });
 

@@ -13,6 +13,7 @@ import {
   type DevmemError,
   type DevmemSocket,
 } from '../src/index.ts';
+import { argumentTests } from './contract-arguments.ts';
 import { bytesOf, connectInto, connectPlain, pattern, queued, type HostFactory } from './hosts.ts';
 
 const isCode =
@@ -29,6 +30,7 @@ export function contractSuite(factory: HostFactory): void {
     tokensTests(factory);
     sendingTests(factory);
     connectionsTests(factory);
+    argumentTests(factory);
   });
 }
 
@@ -190,7 +192,7 @@ function tokensTests(factory: HostFactory): void {
     assert.equal(c.socket.dontneed([{ start: 4711, count: 5 }]), 0);
     assert.equal(message.release(), 0);
     assert.equal(message.release(), 0);
-    assert.equal(c.socket.release([token, 0, -1, 2 ** 33]), 0);
+    assert.equal(c.socket.release([token, 0, 2 ** 32 - 1]), 0);
     assert.ok(c.socket.counters.tokensUnknown > 0);
   });
 

@@ -7,8 +7,6 @@ import type { DevmemSocket } from '../socket/devmem-socket.ts';
  */
 export class ChunkSender {
   readonly chunkBytes: number;
-  /** Stream bytes whose memory was given back: acknowledged. */
-  completedBytes = 0;
   /** Sends so far. */
   chunks = 0;
   /** The first thing that went wrong, or null. */
@@ -37,7 +35,7 @@ export class ChunkSender {
   send(length: number): void {
     const offset = this.#next * this.chunkBytes;
     this.chunks++;
-    this.#slots[this.#next] = this.#complete(this.#socket.sendFrom(this.#memory, { offset, length }), length);
+    this.#slots[this.#next] = this.#complete(this.#socket.sendFrom(this.#memory, { offset, length }));
     this.#next = (this.#next + 1) % this.#slots.length;
   }
 
@@ -47,10 +45,9 @@ export class ChunkSender {
     this.#check();
   }
 
-  async #complete(sending: Promise<void>, length: number): Promise<void> {
+  async #complete(sending: Promise<void>): Promise<void> {
     try {
       await sending;
-      this.completedBytes += length;
     } catch (error) {
       this.failure ??= error;
     }

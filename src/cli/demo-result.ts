@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { SocketCounters } from '../socket/devmem-socket.ts';
 import { bitsPerSecond, renderPages, renderWhere, type DevmemFigures } from './report.ts';
 import type { StreamReceiver } from './stream-receiver.ts';
 import { MAP_CELLS, renderFlow, renderMap } from './ui/picture.ts';
@@ -17,6 +19,8 @@ export interface DemoFacts {
   readonly pagesBound: number;
   readonly pagesFree: number;
   readonly conserved: boolean;
+  /** Ctrl-C met a transfer that stood still: what was on its way is lost. */
+  readonly isCutOff: boolean;
 }
 
 /** docs/schemas/demo.json. */
@@ -46,22 +50,24 @@ export interface DemoDocument {
 /** The result, as `--json` prints it. */
 export function demoDocument(
   options: { readonly size: number; readonly mtu: number },
-  stream: StreamReceiver,
+  /** Null: interrupted before there was a connection. */
+  stream: StreamReceiver | null,
   sentDigest: string,
   facts: DemoFacts,
   interrupted: boolean,
 ): DemoDocument {
-  const { counters } = stream.socket;
-  const seconds = (stream.endedMs - stream.startedMs) / 1000;
-  const digest = stream.digest()!;
+  const counters = stream?.socket.counters ?? new SocketCounters();
+  const seconds = stream === null ? 0 : (stream.endedMs - stream.startedMs) / 1000;
+  const bytes = stream?.bytes ?? 0;
+  const digest = stream?.digest() ?? createHash('sha256').digest('hex');
   return {
     schema: 'devmem-tcp/demo@1',
-    complete: stream.bytes === options.size,
+    complete: bytes === options.size,
     interrupted,
     requested_bytes: options.size,
-    bytes: stream.bytes,
+    bytes,
     seconds,
-    bits_per_second: bitsPerSecond(stream.bytes, seconds),
+    bits_per_second: bitsPerSecond(bytes, seconds),
     digest_algorithm: 'sha256',
     digest,
     sent_digest: sentDigest,
@@ -69,7 +75,7 @@ export function demoDocument(
     mtu_bytes: options.mtu,
     memory: { exporter: 'shared', bytes: facts.receiverMemoryBytes },
     rx_frames: facts.nic['rxPackets'] ?? 0,
-    rx_header_bytes: Math.max(0, (facts.nic['rxBytes'] ?? 0) - stream.bytes),
+    rx_header_bytes: Math.max(0, (facts.nic['rxBytes'] ?? 0) - bytes),
     rx_drop_no_page: facts.nic['rxDropNoPage'] ?? 0,
     devmem: {
       dmabuf_bytes: counters.dmabufBytes,
@@ -133,7 +139,8 @@ export function renderDemo(document: DemoDocument, facts: DemoFacts, style: Styl
   const rate = formatRate(document.bits_per_second);
   const head = `${formatBytes(bytes)} from device memory to device memory in ${formatSeconds(seconds)}, ${rate}`;
   const equal = document.digest === document.sent_digest;
-  const verdict = equal ? style.green('ok: equal') : style.red('fail: they differ');
+  const cutOff = style.yellow('cut off: what was on its way was not waited for');
+  const verdict = equal ? style.green('ok: equal') : facts.isCutOff ? cutOff : style.red('fail: they differ');
   const pairs: [string, string][] = [
     ['sha256 sent', document.sent_digest],
     ['     arrived', document.digest],

@@ -13,6 +13,7 @@ import { EXIT_FAILED, EXIT_OK, EXIT_VERIFICATION } from './exit.ts';
 import { StreamDigest } from './stream-digest.ts';
 import { StreamReceiver } from './stream-receiver.ts';
 import { MAP_CELLS } from './ui/picture.ts';
+import { giveUpWhenStalled } from './wind-down.ts';
 
 interface DemoOptions {
   readonly size: number;
@@ -62,6 +63,8 @@ class Stage {
   #sentDigest: StreamDigest | null = null;
   #facts: DemoFacts | null = null;
   #failure: unknown = null;
+  /** Ctrl-C met a transfer that stood still: what was on its way is lost. */
+  #isCutOff = false;
 
   constructor(context: CliContext, options: DemoOptions) {
     this.#context = context;
@@ -85,14 +88,31 @@ class Stage {
   }
 
   async play(): Promise<void> {
-    const { size } = this.#options;
-    const listener = await this.#receiver!.listen({ port: PORT, into: this.#binding! });
-    const accepting = listener.accept();
-    this.#socket = await this.#sender!.connect({ host: this.#addresses[1], port: PORT });
-    const accepted = (await accepting)!;
+    const { signal } = this.#context;
+    try {
+      await this.#transfer(await this.#connect());
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      this.#isCutOff = true;
+    }
+  }
+
+  /** @returns the receiver's end. */
+  async #connect(): Promise<DevmemSocket> {
+    const { signal } = this.#context;
+    const listener = await this.#receiver!.listen({ port: PORT, into: this.#binding!, signal });
+    const connecting = this.#sender!.connect({ host: this.#addresses[1], port: PORT, signal });
+    const [accepted, socket] = await Promise.all([listener.accept({ signal }), connecting]);
     listener.close();
+    this.#socket = socket;
+    return accepted!;
+  }
+
+  async #transfer(accepted: DevmemSocket): Promise<void> {
+    const { size } = this.#options;
+    const { signal } = this.#context;
     this.#context.log.info(`connected: ${this.#addresses.join(' to ')}, MTU ${this.#options.mtu}`);
-    this.#pump = new ChunkSender(this.#socket, this.#senderMemory!, CHUNK_BYTES);
+    this.#pump = new ChunkSender(this.#socket!, this.#senderMemory!, CHUNK_BYTES);
     const consumers = {
       digest: 'sha256',
       pattern: null,
@@ -103,10 +123,18 @@ class Stage {
     const stream = new StreamReceiver(accepted, this.#receiverMemory!, consumers, performance.now());
     this.#stream = stream;
     const bar = this.#context.progress('demo', () => ({ doneBytes: stream.bytes, totalBytes: size }));
+    const giveUp = (): void => {
+      this.#isCutOff = true;
+      this.#socket!.abort();
+      accepted.abort();
+    };
+    const stopWatch = giveUpWhenStalled(signal, () => stream.bytes, giveUp);
     // The receiver hears of Ctrl-C by the FIN of the sender: what was sent arrives, and both digests still agree.
     const ends = await Promise.allSettled([this.#send(), stream.run()]);
     await stream.end(performance.now());
+    stopWatch();
     bar?.stop();
+    if (this.#isCutOff) return;
     const failed = ends.find((end) => end.status === 'rejected');
     if (failed !== undefined) this.#failure = failed.reason;
   }
@@ -143,7 +171,7 @@ class Stage {
     const stats = this.#receiver?.stats();
     binding?.close();
     const memory = stats?.memory.find((entry) => entry.dmabufId === binding?.dmabufId);
-    if (stats !== undefined && memory !== undefined && this.#stream !== null) {
+    if (stats !== undefined && memory !== undefined) {
       // A closed binding is forgotten once its last page is free; until then it says how many are.
       const left = this.#receiver!.stats().memory.find((entry) => entry.dmabufId === binding!.dmabufId);
       this.#facts = {
@@ -155,6 +183,7 @@ class Stage {
         pagesBound: memory.pagesBound,
         pagesFree: left?.pagesFree ?? memory.pagesBound,
         conserved: this.#receiver!.checkConservation().ok && this.#sender!.checkConservation().ok,
+        isCutOff: this.#isCutOff,
       };
     }
     await this.#sender?.close();
@@ -167,8 +196,9 @@ class Stage {
     if (this.#failure !== null) throw this.#failure as Error;
     const { interrupted, style } = this.#context;
     const sentDigest = this.#sentDigest!.hex();
-    const document = demoDocument(this.#options, this.#stream!, sentDigest, this.#facts!, interrupted);
+    const document = demoDocument(this.#options, this.#stream, sentDigest, this.#facts!, interrupted);
     this.#context.result(document, () => renderDemo(document, this.#facts!, style));
+    if (this.#isCutOff) return EXIT_OK;
     if (!document.verified) return EXIT_VERIFICATION;
     return document.devmem.pages_free === document.devmem.pages_bound ? EXIT_OK : EXIT_FAILED;
   }

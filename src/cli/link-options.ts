@@ -18,7 +18,11 @@ export interface LinkOptions {
 const OPTIONS_LINK = 'Link:';
 const OPTIONS_MEMORY = 'Device memory:';
 const EXPORTERS = ['memfd', 'udmabuf', 'shared'];
-const MAX_QUEUES = 64;
+/** What a NIC has at most; one of them stays unbound. */
+export const MAX_QUEUES = 64;
+/** What a TAP takes: link/tap.ts has the same, but loads the engine. */
+const MIN_MTU_BYTES = 68;
+const MAX_MTU_BYTES = 65_521;
 
 /** Adds them, with ncdevmem's letters where it has one. */
 export function addLinkOptions(command: Command): void {
@@ -38,7 +42,11 @@ export function addLinkOptions(command: Command): void {
         "the address to give this machine's side of the link; repeat it for IPv6",
       ).argParser(listArgument),
     )
-    .addOption(new Option('--mtu <bytes>', 'largest IP packet on the link').argParser(integerArgument(576, 65_535)))
+    .addOption(
+      new Option('--mtu <bytes>', 'largest IP packet on the link').argParser(
+        integerArgument(MIN_MTU_BYTES, MAX_MTU_BYTES),
+      ),
+    )
     .addOption(new Option('--no-offload', 'no checksum and segmentation offload on the link'));
 }
 
@@ -57,12 +65,12 @@ export function addMemoryOptions(command: Command, size: { bytes: number; text: 
   command
     .addOption(
       new Option('-q, --queues <count>', 'bind it to so many receive queues')
-        .argParser(integerArgument(1, MAX_QUEUES))
+        .argParser(integerArgument(1, MAX_QUEUES - 1))
         .default(1),
     )
     .addOption(
       new Option('-t, --first-queue <number>', 'from this queue on')
-        .argParser(integerArgument(0, MAX_QUEUES))
+        .argParser(integerArgument(0, MAX_QUEUES - 1))
         .default(1),
     );
 }

@@ -21,6 +21,8 @@ const HINTS: Readonly<Record<string, string>> = {
   ENETDOWN: LINK_DOWN_HINT,
   ENETUNREACH: 'no route: give --address with the prefix length that contains the peer (10.77.0.2/24)',
   ETIMEDOUT: 'the peer stopped answering: check the link and its firewall',
+  ENOTFOUND: 'check the name, or give an address: 10.77.0.1:5201',
+  EAI_AGAIN: 'the name servers do not answer: try again, or give an address: 10.77.0.1:5201',
   ENOENT: 'check the name of the file',
   EISDIR: 'name a file, not a directory',
   ENOSPC: 'what had arrived before is kept; free some space or choose another --output',
@@ -34,10 +36,12 @@ interface ErrorLike {
   readonly syscall?: unknown;
   readonly path?: unknown;
   readonly errno?: unknown;
+  readonly hostname?: unknown;
 }
 
 /** Node writes `ENOSPC: no space left on device, write`; we write `write /full: no space left on device`. */
 function systemMessage(error: Error, facts: ErrorLike): string {
+  if (facts.syscall === 'getaddrinfo') return `no address is known for ${String(facts.hostname)}`;
   const known = typeof facts.errno === 'number' ? getSystemErrorMap().get(facts.errno) : undefined;
   if (known === undefined || !error.message.startsWith(`${known[0]}:`)) return error.message;
   const where = [facts.syscall, facts.path].filter((part) => typeof part === 'string').join(' ');

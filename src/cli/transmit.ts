@@ -1,13 +1,15 @@
+import { DevmemError } from '../core/errors.ts';
 import { DeviceMemory, PAGE_BYTES } from '../memory/device-memory.ts';
 import type { ExporterName } from '../memory/exporters/exporter.ts';
 import { unwatchAbort, watchAbort } from '../socket/abort-watch.ts';
 import type { DevmemSocket } from '../socket/devmem-socket.ts';
 import type { Host } from '../socket/host-api.ts';
+import { IpAddress, parsePrefix } from '../wire/address.ts';
 import { orAborted } from './abort.ts';
 import { ChunkSender } from './chunk-sender.ts';
 import type { CliContext } from './context.ts';
 import { formatEndpoint, parseTarget, type Endpoint } from './endpoint.ts';
-import { EXIT_OK, exitCodeOf, setupError, UsageError } from './exit.ts';
+import { EXIT_FAILED, EXIT_OK, ExitError, exitCodeOf, setupError, UsageError } from './exit.ts';
 import { linkName, ownAddresses, type LinkOptions } from './link-options.ts';
 import { openLinkHost } from './open-host.ts';
 import { bitsPerSecond, errorFacts, renderPages, type DevmemFigures } from './report.ts';
@@ -49,18 +51,29 @@ export async function transmit(context: CliContext): Promise<number> {
   const target = parseTarget(context.args[1]!);
   const link = linkName(options);
   ownAddresses(options);
-  if (options.maxChunk % PAGE_BYTES !== 0 || options.maxChunk === 0) {
-    throw new UsageError(`--max-chunk ${options.maxChunk} is not a multiple of ${PAGE_BYTES}`, 'try 1MiB or 4MiB');
-  }
+  checkChunk(context, options);
   const source = await openSource(context.args[0]!);
   const job = new TransmitJob(context, options, source, target);
   try {
     await job.open(link);
-    await job.send();
+    if (await job.connect()) await job.send();
   } finally {
     await job.close();
   }
   return job.report();
+}
+
+/** A chunk larger than the memory is cut to it, but not if somebody asked for just that. */
+function checkChunk(context: CliContext, { maxChunk, size }: TransmitOptions): void {
+  if (maxChunk % PAGE_BYTES !== 0 || maxChunk === 0) {
+    throw new UsageError(`--max-chunk ${maxChunk} is not a multiple of ${PAGE_BYTES}`, 'try 1MiB or 4MiB');
+  }
+  const isAsked = context.command.getOptionValueSource('maxChunk') !== 'default';
+  if (!isAsked || maxChunk <= size) return;
+  throw new UsageError(
+    `--max-chunk ${formatSize(maxChunk)} does not fit into --size ${formatSize(size)} of device memory`,
+    'give a larger --size, or a chunk of at most half of it, so that one is filled while another is sent',
+  );
 }
 
 class TransmitJob {
@@ -86,8 +99,8 @@ class TransmitJob {
   }
 
   async open(link: string): Promise<void> {
-    const { memory: exporter, size, digest, maxChunk } = this.#options;
-    const { log, signal } = this.#context;
+    const { memory: exporter, size, digest } = this.#options;
+    const { log } = this.#context;
     try {
       this.#memory = await DeviceMemory.allocate({ sizeBytes: size, exporter: exporter as ExporterName });
       this.#host = await openLinkHost(link, this.#options, 1);
@@ -96,9 +109,21 @@ class TransmitJob {
     }
     log.info(`device memory: ${formatBytes(size)} of ${exporter}; link: ${link}`);
     this.#digest = digest === 'none' ? null : new StreamDigest(this.#memory, digest);
-    this.#socket = await this.#host.connect({ ...this.#target, signal });
-    this.#sender = new ChunkSender(this.#socket, this.#memory, maxChunk);
+  }
+
+  /** False: interrupted before there was a connection. */
+  async connect(): Promise<boolean> {
+    const { log, signal } = this.#context;
+    try {
+      // The look-up of a name cannot be cancelled.
+      this.#socket = await orAborted(this.#host!.connect({ ...this.#target, signal }), signal);
+    } catch (error) {
+      if (signal.aborted) return false;
+      throw connectError(error, this.#target.host, this.#options.address!);
+    }
+    this.#sender = new ChunkSender(this.#socket, this.#memory!, this.#options.maxChunk);
     log.info(`connected to ${formatEndpoint(this.#target.host, this.#target.port)}`);
+    return true;
   }
 
   async send(): Promise<void> {
@@ -108,12 +133,14 @@ class TransmitJob {
     this.#startedMs = performance.now();
     const abort = (): void => this.#socket!.abort();
     watchAbort(signal, abort);
-    const bar = this.#context.progress('send', () => ({ doneBytes: sender.completedBytes, totalBytes: sizeBytes }));
+    const socket = this.#socket!;
+    const bar = this.#context.progress('send', () => ({ doneBytes: socket.acknowledgedBytes, totalBytes: sizeBytes }));
     try {
       await this.#pump(sender);
       await sender.drain();
-      await this.#socket!.close({ signal });
-      this.#complete = true;
+      await socket.close({ signal });
+      this.#complete = socket.endAcknowledged;
+      if (!this.#complete) throw endUnacknowledged(this.#target);
     } catch (error) {
       abort();
       if (!signal.aborted) this.#failure = error;
@@ -153,7 +180,7 @@ class TransmitJob {
 
   #document(interrupted: boolean): SendDocument {
     const { digest, memory: exporter, size } = this.#options;
-    const bytes = this.#sender!.completedBytes;
+    const bytes = this.#socket?.acknowledgedBytes ?? 0;
     const seconds = (this.#endedMs - this.#startedMs) / 1000;
     const pages = size / PAGE_BYTES;
     return {
@@ -169,11 +196,11 @@ class TransmitJob {
       digest: this.#digest?.hex() ?? null,
       memory: { exporter, bytes: size },
       devmem: {
-        dmabuf_bytes: this.#socket!.counters.sentDmabufBytes,
+        dmabuf_bytes: this.#socket?.counters.sentDmabufBytes ?? 0,
         linear_bytes: 0,
-        copied_bytes: this.#socket!.counters.sentCopiedBytes,
+        copied_bytes: this.#socket?.counters.sentCopiedBytes ?? 0,
         relocated_bytes: 0,
-        frags: this.#sender!.chunks,
+        frags: this.#sender?.chunks ?? 0,
         tokens_returned: 0,
         pages_bound: pages,
         pages_free: pages,
@@ -181,6 +208,30 @@ class TransmitJob {
       error: errorFacts(this.#failure),
     };
   }
+}
+
+/** `close` has waited as long as it does, or the connection failed meanwhile. */
+function endUnacknowledged(target: Endpoint): DevmemError {
+  const peer = formatEndpoint(target.host, target.port);
+  return new DevmemError(
+    'ETIMEDOUT',
+    `${peer} has acknowledged every byte, but not the end of the stream (ETIMEDOUT)`,
+    {
+      syscall: 'close',
+      hint: 'whether the receiver has seen the end is not known: compare the digests before you send it again',
+    },
+  );
+}
+
+/** An error of connecting, with what to do about it on the command line. */
+export function connectError(error: unknown, host: string, addresses: readonly string[]): unknown {
+  if (!(error instanceof DevmemError) || error.code !== 'ENETUNREACH') return error;
+  const own = addresses.find((prefix) => IpAddress.parse(host)?.equals(parsePrefix(prefix)!.address) === true);
+  const hint =
+    own === undefined
+      ? `only what lies inside a prefix of --address can be reached: name a host of ${addresses.join(' or ')}, or give --address another prefix`
+      : `${host} is our own --address: name another host of ${own}, such as the --peer-address`;
+  return new ExitError(EXIT_FAILED, error, hint);
 }
 
 function renderSent(document: SendDocument, style: Style): string {

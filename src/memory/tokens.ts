@@ -101,10 +101,13 @@ export class TokenTable {
   }
 
   /**
-   * Gives `count` tokens from `start` on back, with no limit on how many: what the package's own code uses.
+   * Gives `count` tokens from `start` on back, with no limit on how many: what the package's own code uses. Takes time
+   * for the tokens that there are, not for `count`.
    * @returns how many of them were out.
+   * @throws DevmemError EINVAL, nothing freed, unless both are unsigned 32-bit integers.
    */
   releaseRange(start: number, count: number): number {
+    checkRange(start, count);
     let freed = 0;
     const end = start + count;
     // Beyond 2^32 token numbers begin again, as the kernel's u32 sum does: that part is a range of its own.
@@ -162,13 +165,16 @@ function checkRanges(ranges: readonly TokenRange[]): void {
       hint: `pass at most ${MAX_DONTNEED_RANGES} ranges a call; tokens in a row can share one`,
     });
   }
-  for (const { start, count } of ranges) {
-    if (isU32(start) && isU32(count)) continue;
-    throw errnoError(ERRNO.EINVAL, `${where} of range {start: ${start}, count: ${count}}`, {
-      syscall: 'setsockopt',
-      hint: 'start and count are unsigned 32-bit integers',
-    });
-  }
+  for (const { start, count } of ranges) checkRange(start, count);
+}
+
+/** @throws DevmemError EINVAL unless both are unsigned 32-bit integers. */
+export function checkRange(start: number, count: number): void {
+  if (isU32(start) && isU32(count)) return;
+  throw errnoError(ERRNO.EINVAL, `SO_DEVMEM_DONTNEED of range {start: ${start}, count: ${count}}`, {
+    syscall: 'setsockopt',
+    hint: 'start and count are unsigned 32-bit integers: pass the tokens of fragments as they came',
+  });
 }
 
 function isU32(value: number): boolean {

@@ -1,7 +1,7 @@
 import { ERRNO } from '../core/errno.ts';
 import { errnoError, type DevmemError } from '../core/errors.ts';
 import type { DeviceMemory } from '../memory/device-memory.ts';
-import type { TokenRange } from '../memory/tokens.ts';
+import { checkRange, type TokenRange } from '../memory/tokens.ts';
 import { DevmemDuplex, type DevmemDuplexOptions } from './duplex.ts';
 import { MSG_PEEK, MSG_SOCK_DEVMEM, MSG_TRUNC } from './flags.ts';
 import type { Gate } from './gate.ts';
@@ -104,6 +104,10 @@ export abstract class DevmemSocket {
   abstract readonly closed: boolean;
   /** Tokens that the application holds. */
   abstract readonly tokensHeld: number;
+  /** Bytes of ours that the peer has acknowledged; also of a connection that is over. */
+  abstract readonly acknowledgedBytes: number;
+  /** The peer has acknowledged everything, the end of the stream (our FIN) included. */
+  abstract readonly endAcknowledged: boolean;
 
   /**
    * Fills `message` with what is queued; allocates nothing for data in device memory. `flags` are MSG_SOCK_DEVMEM (the
@@ -117,11 +121,11 @@ export abstract class DevmemSocket {
   /**
    * SO_DEVMEM_DONTNEED: returns tokens, at most 128 ranges and 1024 tokens a call.
    * @returns how many were out and are returned now: a token returned twice, or never given, does not count.
-   * @throws DevmemError EINVAL for no range, or more than 128.
+   * @throws DevmemError EINVAL, nothing freed: no range, more than 128, or not unsigned 32-bit integers.
    */
   abstract dontneed(ranges: readonly TokenRange[]): number;
 
-  /** As `dontneed` for one range, with no limit. */
+  /** As `dontneed` for one range, with no limit. @throws DevmemError EINVAL, nothing freed: not unsigned 32-bit integers */
   abstract releaseTokens(start: number, count: number): number;
 
   /** Copies what is queued to `target`, wherever it lies. @returns bytes; 0 at the end; or a negative errno. */
@@ -136,7 +140,11 @@ export abstract class DevmemSocket {
    */
   abstract sendmsgSync(request: SendmsgRequest): number;
 
-  /** Copies bytes of `bytes` from `start` on. @returns how many were accepted, or a negative errno. */
+  /**
+   * Copies bytes of `bytes` from `start` on.
+   * @returns how many were accepted, or a negative errno.
+   * @throws DevmemError ERR_DEVMEM_INVALID_ARGUMENT for anything but bytes, such as a string.
+   */
   abstract writeSync(bytes: Uint8Array, start?: number): number;
 
   /**
@@ -148,7 +156,10 @@ export abstract class DevmemSocket {
    */
   abstract sendFrom(memory: DeviceMemory, options?: SendFromOptions): Promise<void>;
 
-  /** Copies `bytes`. Resolves when all of them are accepted: that is the backpressure. */
+  /**
+   * Copies `bytes`. Resolves when all of them are accepted: that is the backpressure.
+   * @throws DevmemError ERR_DEVMEM_INVALID_ARGUMENT for anything but bytes; ECONNRESET, ETIMEDOUT, EPIPE.
+   */
   abstract write(bytes: Uint8Array, options?: SignalOptions): Promise<void>;
 
   /** What MSG_ERRQUEUE says: the zero-copy `sendmsg` calls, counted from 0, that completed since last asked. */
@@ -159,7 +170,8 @@ export abstract class DevmemSocket {
 
   /**
    * Ends the connection: FIN behind what is queued (a reset if received data is unread, RFC 2525 §2.17), all tokens
-   * returned. Resolves when the peer has acknowledged everything, or at the timeout.
+   * returned. Resolves when the peer has acknowledged everything, at the timeout, or when the connection fails:
+   * `endAcknowledged` tells which.
    */
   abstract close(options?: CloseOptions): Promise<void>;
 
@@ -224,12 +236,18 @@ export abstract class DevmemSocket {
     }
   }
 
-  /** Returns single tokens, in any order. @returns how many were out. */
+  /**
+   * Returns single tokens, in any order.
+   * @returns how many were out.
+   * @throws DevmemError EINVAL, nothing freed: one is not an unsigned 32-bit integer.
+   */
   release(tokens: Iterable<number>): number {
+    const list = [...tokens];
+    for (const token of list) checkRange(token, 1);
     let freed = 0;
     let start = 0;
     let count = 0;
-    for (const token of tokens) {
+    for (const token of list) {
       if (count > 0 && token === start + count) {
         count++;
         continue;

@@ -1,3 +1,4 @@
+import { invalidArgument } from '../core/errors.ts';
 import { KiB, MiB } from '../core/units.ts';
 
 /** Where in device memory a piece of the stream lies, and the token that keeps it there. Never across a chunk. */
@@ -20,9 +21,9 @@ export interface TokenOwner {
 export interface MessageOptions {
   /** Fragments at most: the control buffer's room. 64 by default; 0 is a call without a control buffer. */
   maxFrags?: number;
-  /** Bytes at most, wherever they lie: the sum of the kernel's iov_len. 1 MiB by default. */
+  /** Bytes at most, wherever they lie: the sum of the kernel's iov_len. At least 1; 1 MiB by default. */
   maxBytes?: number;
-  /** Of those, bytes in host memory at most. 64 KiB by default. */
+  /** Of those, bytes in host memory at most. At least 1; 64 KiB by default. */
   maxLinearBytes?: number;
 }
 
@@ -55,10 +56,11 @@ export class Message {
   #buffer: Uint8Array = NO_BYTES;
   readonly #spare: Frag[] = [];
 
+  /** @throws DevmemError ERR_DEVMEM_INVALID_ARGUMENT: with no room for a byte, no delivery differs from the end. */
   constructor(options: MessageOptions = {}) {
-    this.maxFrags = options.maxFrags ?? 64;
-    this.maxBytes = options.maxBytes ?? MiB;
-    this.maxLinearBytes = Math.min(options.maxLinearBytes ?? 64 * KiB, this.maxBytes);
+    this.maxFrags = limit('maxFrags', options.maxFrags ?? 64, 0);
+    this.maxBytes = limit('maxBytes', options.maxBytes ?? MiB, 1);
+    this.maxLinearBytes = Math.min(limit('maxLinearBytes', options.maxLinearBytes ?? 64 * KiB, 1), this.maxBytes);
   }
 
   /** True once released, and before it is filled. */
@@ -116,4 +118,9 @@ export class Message {
     this.frags.push(frag);
     return frag;
   }
+}
+
+function limit(name: string, value: number, least: number): number {
+  if (Number.isSafeInteger(value) && value >= least) return value;
+  throw invalidArgument(`${name} is ${String(value)}`, `give an integer of at least ${least}, or leave it out`);
 }

@@ -67,6 +67,9 @@ export class Sender {
 
   /** See `DevmemSocket.sendmsgSync`. */
   sendmsg(request: SendmsgRequest): number {
+    if (typeof request !== 'object' || request === null || !Array.isArray(request.iov)) {
+      throw invalidArgument(`sendmsg of ${describe(request)}`, SENDMSG_HINT);
+    }
     const verdict = this.#status.sendVerdict();
     if (verdict !== 0) return verdict;
     // The kernel tells apart neither: MSG_ZEROCOPY missing and an unknown id are EINVAL both.
@@ -82,6 +85,7 @@ export class Sender {
 
   /** See `DevmemSocket.writeSync`. */
   write(bytes: Uint8Array, start: number): number {
+    checkBytes(bytes);
     if (this.#turn.locked) {
       const verdict = this.#status.sendVerdict();
       return verdict === 0 ? -ERRNO.EAGAIN : verdict;
@@ -91,6 +95,7 @@ export class Sender {
 
   /** See `DevmemSocket.write`. */
   async writeAll(bytes: Uint8Array, options: SignalOptions, fail: (errno: number) => DevmemError): Promise<void> {
+    checkBytes(bytes);
     await this.#inTurn(options.signal, async () => {
       let at = 0;
       while (at < bytes.length) {
@@ -228,6 +233,17 @@ export class Sender {
       if (!this.#turn.locked) this.#writable.open();
     }
   }
+}
+
+const BYTES_HINT = 'pass a Uint8Array; for text, Buffer.from(text) or toDuplex(), whose write() takes strings';
+const SENDMSG_HINT = 'pass { memory, iov: [{ offset, length }] }, or a Uint8Array; for text, Buffer.from(text)';
+
+function checkBytes(bytes: unknown): void {
+  if (!(bytes instanceof Uint8Array)) throw invalidArgument(`write of ${describe(bytes)}`, BYTES_HINT);
+}
+
+function describe(value: unknown): string {
+  return value === null ? 'null' : `a value of type ${typeof value}`;
 }
 
 function checkRange(memory: DeviceMemory, offset: number, length: number): void {

@@ -117,6 +117,16 @@ export class UserSocket extends DevmemSocket implements Settling {
     return this.#receiver.tokens.outstanding;
   }
 
+  get acknowledgedBytes(): number {
+    const { sender } = this.connection;
+    // Behind the last byte the acknowledgment counts the FIN; before the handshake it is -1.
+    return Math.max(0, Math.min(sender.unaOffset, sender.queue.endOffset));
+  }
+
+  get endAcknowledged(): boolean {
+    return this.connection.sender.finAcknowledged;
+  }
+
   /** Tokens out for a pool's pages. */
   tokensOf(pool: PagePool): number {
     return this.#receiver.tokensOf(pool);

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { runCli } from '../../testing/run-cli.ts';
+import { finished } from '../../testing/finished.ts';
+import { CLI_MAIN, runCli } from '../../testing/run-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'devmem-tcp-cli-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -59,6 +61,17 @@ test('usage errors: one line, one hint, exit 2, nothing on stdout', async () => 
     [['recv', '--size', '5x'], /^devmem-tcp: recv: option '--size <size>' argument '5x' is invalid\nhint: give a size/],
     [['recv', '--memory', 'gpu'], /^devmem-tcp: recv: .*'gpu' is invalid\nhint: choose from memfd, udmabuf, shared\n/],
     [['recv', '--port', '70000'], /hint: give a whole number from 1 to 65535\n/],
+    [['recv', '--mtu', '65522'], /hint: give a whole number from 68 to 65521\n/],
+    [['recv', '--mtu', '67'], /hint: give a whole number from 68 to 65521\n/],
+    [['recv', '--queues', '64'], /hint: give a whole number from 1 to 63\n/],
+    [
+      ['recv', '-f', 'x', '-s', '10.77.0.2/24', '--queues', '63', '--first-queue', '2'],
+      /--first-queue 2 and --queues 63 need queue 64\nhint: .*at most 64/,
+    ],
+    [
+      ['send', '/dev/null', '10.77.0.1:1', '-f', 'x', '-s', '10.77.0.2/24', '-z', '128MiB', '--size', '64KiB'],
+      /--max-chunk 128 MiB does not fit into --size 64 KiB.*\nhint: /,
+    ],
     [['recv', '--validate', '1'], /hint: give a period from 2 to 256\n/],
     [['recv'], /^devmem-tcp: recv: --link is missing\nhint: .*devmem-tcp demo/],
     [['recv', '--link', 'tap:x'], /^devmem-tcp: recv: --address is missing\nhint: /],
@@ -93,6 +106,30 @@ test('usage errors: one line, one hint, exit 2, nothing on stdout', async () => 
     assert.equal(run.stdout, '');
   }
 });
+
+test(
+  'a result that cannot be written: one line, one hint, exit 1',
+  { skip: process.platform !== 'linux' },
+  async () => {
+    for (const args of [
+      ['demo', '--size', '64K', '--json'],
+      ['demo', '--help'],
+      ['completion', 'bash'],
+      ['--version'],
+    ]) {
+      const full = openSync('/dev/full', 'w');
+      const child = spawn(process.execPath, [CLI_MAIN, ...args], { stdio: ['ignore', full, 'pipe'] });
+      closeSync(full);
+      const run = await finished(child);
+      assert.match(
+        run.stderr,
+        /^devmem-tcp: .*write stdout: no space left on device \(ENOSPC\)\nhint: .*\n$/,
+        args.join(' '),
+      );
+      assert.equal(run.code, 1);
+    }
+  },
+);
 
 test('a missing file to send: exit 1, before anything is set up', async () => {
   const run = await runCli(['send', '/nonexistent/file', '10.77.0.1:5201', '-f', 'x', '-s', '10.77.0.2/24']);

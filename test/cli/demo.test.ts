@@ -78,3 +78,50 @@ for (const [signal, code] of [
     assert.equal(document.devmem.pages_free, document.devmem.pages_bound);
   });
 }
+
+/** A receiver that takes nothing more after a while, loaded before the command. */
+const STALLED_RECEIVER = `
+import { UserSocket } from ${JSON.stringify(new URL('../../src/socket/user-socket.js', import.meta.url).href)};
+const { recvmsgSync } = UserSocket.prototype;
+let calls = 0;
+UserSocket.prototype.recvmsgSync = function (message, flags) {
+  if (++calls <= 20 || this.closed) return recvmsgSync.call(this, message, flags);
+  if (calls === 21) process.stderr.write('stalled');
+  return -11;
+};
+`;
+
+test('SIGINT to a transfer that stands still: the partial result, exit 130', async () => {
+  const preload = `data:text/javascript,${encodeURIComponent(STALLED_RECEIVER)}`;
+  const args = ['demo', '--size', '1000GiB', '--memory-size', '1MiB', '--json'];
+  const child = startCli(args, { env: { NODE_OPTIONS: `--import "${preload}"` } });
+  child.stdin.end();
+  const ended = finished(child);
+  child.stderr.once('data', () => child.kill('SIGINT'));
+  const run = await ended;
+  assert.equal(run.code, 130, run.stderr);
+  assert.equal(run.stderr, 'stalled');
+  const document = documentOf(run);
+  assert.equal(document.interrupted, true);
+  assert.equal(document.complete, false);
+  assert.equal(document.verified, false, 'what was on its way is lost');
+  assert.equal(document.devmem.pages_free, document.devmem.pages_bound);
+});
+
+test('SIGINT before there is a connection: an empty result, exit 130', async () => {
+  const preload = `data:text/javascript,${encodeURIComponent(`
+import { UserHost } from ${JSON.stringify(new URL('../../src/socket/user-host.js', import.meta.url).href)};
+const { connect } = UserHost.prototype;
+UserHost.prototype.connect = function (options) {
+  process.stderr.write('connecting');
+  return connect.call(this, { ...options, host: '10.77.0.9' });
+};
+`)}`;
+  const child = startCli(['demo', '--json'], { env: { NODE_OPTIONS: `--import "${preload}"` } });
+  child.stdin.end();
+  const ended = finished(child);
+  child.stderr.once('data', () => child.kill('SIGINT'));
+  const run = await ended;
+  assert.equal(run.code, 130, run.stderr);
+  assert.equal(documentOf(run).bytes, 0);
+});

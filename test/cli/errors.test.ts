@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { ERRNO } from '../../src/core/errno.ts';
 import { DevmemError, errnoError, invalidArgument } from '../../src/core/errors.ts';
 import { ExitError, exitCodeOf, setupError, UsageError } from '../../src/cli/exit.ts';
+import { connectError } from '../../src/cli/transmit.ts';
 import { renderError } from '../../src/cli/report-error.ts';
 import { styleFor, type Style } from '../../src/cli/ui/style.ts';
 
@@ -59,4 +60,28 @@ test('a fault of our own asks to be reported', () => {
     renderError('demo', new TypeError('x is not a function'), plain, false),
     /hint: this is a fault of devmem-tcp/,
   );
+});
+
+test('a name that has no address is said in our words', () => {
+  const raw = Object.assign(new Error('getaddrinfo ENOTFOUND no.such.host'), {
+    code: 'ENOTFOUND',
+    errno: -3008,
+    syscall: 'getaddrinfo',
+    hostname: 'no.such.host',
+  });
+  assert.equal(
+    renderError('send', raw, plain, false),
+    'devmem-tcp: send: no address is known for no.such.host (ENOTFOUND)\nhint: check the name, or give an address: 10.77.0.1:5201\n',
+  );
+});
+
+test('where there is no route, the hint is about --address', () => {
+  const error = new DevmemError('ENETUNREACH', 'connect: there is no route', { hint: 'add a route' });
+  const own = renderError('send', connectError(error, '10.77.0.2', ['fd77::2/64', '10.77.0.2/24']), plain, false);
+  assert.match(own, /\nhint: 10\.77\.0\.2 is our own --address: .* 10\.77\.0\.2\/24/);
+  const far = renderError('send', connectError(error, '192.0.2.1', ['10.77.0.2/24']), plain, false);
+  assert.match(far, /\nhint: only what lies inside .*10\.77\.0\.2\/24/);
+  assert.equal(exitCodeOf(connectError(error, 'name', ['10.77.0.2/24'])), 1);
+  const other = errnoError(ERRNO.ECONNREFUSED, 'connect');
+  assert.equal(connectError(other, '192.0.2.1', ['10.77.0.2/24']), other);
 });

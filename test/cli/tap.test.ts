@@ -247,6 +247,101 @@ test("send delivers a file, and a pipe, to the kernel's TCP", async (t) => {
   });
 });
 
+test('send, SIGINT in the middle of a chunk: what the peer has acknowledged is counted, exit 130', async (t) => {
+  await inNamespace(t, async (namespace) => {
+    const stalling = `
+const { createServer } = require('node:net');
+createServer((socket) => {
+  let bytes = 0;
+  socket.on('data', (data) => { bytes += data.length; if (bytes >= 200000) { socket.pause(); console.log('got ' + bytes); } });
+  socket.on('error', () => process.exit());
+}).listen(5300, () => console.log('ready'));`;
+    const server = namespace.start(process.execPath, ['-e', stalling]);
+    await new Promise((resolve) => server.stdout!.once('data', resolve));
+    const args = [
+      'send',
+      '/dev/zero',
+      '10.77.0.1:5300',
+      '-f',
+      'dmt-cli',
+      ...V4,
+      '--size',
+      '64M',
+      '-z',
+      '64M',
+      '--json',
+    ];
+    const child = namespace.start(process.execPath, [CLI_MAIN, ...args]);
+    server.stdout!.once('data', () => child.kill('SIGINT'));
+    const run = await finished(child);
+    assert.equal(run.code, 130, run.stderr);
+    const document = JSON.parse(run.stdout) as SendDocument;
+    assert.equal(document.complete, false);
+    assert.ok(document.bytes >= 100_000, `${document.bytes} bytes`);
+    assert.ok(document.bytes < document.devmem.dmabuf_bytes + 1);
+  });
+});
+
+test('send, SIGINT before there is a connection: an empty result, exit 130', async (t) => {
+  await inNamespace(t, async (namespace) => {
+    const args = ['send', PAYLOAD_FILE, '10.77.0.9:5300', '-f', 'dmt-cli', ...V4, '--json', '-v'];
+    const child = namespace.start(process.execPath, [CLI_MAIN, ...args]);
+    child.stderr!.once('data', () => child.kill('SIGINT'));
+    const run = await finished(child);
+    assert.equal(run.code, 130, run.stderr);
+    const document = JSON.parse(run.stdout) as SendDocument;
+    assert.deepEqual(schemaViolations(document, readSchema('send')), []);
+    assert.deepEqual([document.interrupted, document.bytes, document.error], [true, 0, null]);
+  });
+});
+
+test('recv --output - whose reader goes away: no error line, the summary, exit 0', async (t) => {
+  await inNamespace(t, async (namespace) => {
+    const child = namespace.start(process.execPath, [CLI_MAIN, 'recv', '-f', 'dmt-cli', ...V4, '-o', '-']);
+    child.stderr!.once('data', () =>
+      namespace.start(process.execPath, ['-e', CLIENT, '10.77.0.2', '5201', PAYLOAD_FILE, '1'], { stdio: 'ignore' }),
+    );
+    child.stdout!.once('data', () => child.stdout!.destroy());
+    const run = await finished(child);
+    assert.doesNotMatch(run.stderr, /devmem-tcp: recv|hint:/);
+    assert.match(run.stderr, /sha256/);
+    assert.equal(run.code, 0, run.stderr);
+  });
+});
+
+test('send to where no link leads: one line, and a hint that helps', async (t) => {
+  await inNamespace(t, async (namespace) => {
+    const cases: [string, RegExp][] = [
+      ['10.77.0.2:5300', /\(ENETUNREACH\)\nhint: 10\.77\.0\.2 is our own --address/],
+      ['192.0.2.1:5300', /\(ENETUNREACH\)\nhint: only what lies inside a prefix of --address/],
+      ['no.such.host.invalid:5300', /no address is known for no\.such\.host\.invalid \(E\w+\)\nhint: /],
+    ];
+    for (const [target, expected] of cases) {
+      const args = ['send', PAYLOAD_FILE, target, '-f', 'dmt-cli', ...V4];
+      const run = await finished(namespace.start(process.execPath, [CLI_MAIN, ...args]));
+      assert.match(run.stderr, expected);
+      assert.match(run.stderr, /^devmem-tcp: send: .*\nhint: .*\n$/);
+      assert.equal(run.code, 1);
+    }
+  });
+});
+
+test('recv with every queue that may be bound, and the smallest and largest MTU', async (t) => {
+  await inNamespace(t, async (namespace) => {
+    for (const args of [
+      ['-q', '63'],
+      ['-q', '63', '-t', '0'],
+      ['--mtu', '68'],
+      ['--mtu', '65521'],
+    ]) {
+      const child = namespace.start(process.execPath, [CLI_MAIN, 'recv', '-f', 'dmt-cli', ...V4, ...args]);
+      child.stderr!.once('data', () => child.kill('SIGINT'));
+      const run = await finished(child);
+      assert.equal(run.code, 130, `${args.join(' ')}: ${run.stderr}`);
+    }
+  });
+});
+
 test('send where nobody listens: ECONNREFUSED, exit 1', async (t) => {
   await inNamespace(t, async (namespace) => {
     const args = ['send', PAYLOAD_FILE, '10.77.0.1:5300', '-f', 'dmt-cli', ...V4];

@@ -51,6 +51,26 @@ describe('TokenTable', () => {
     assert.equal(pool.freeCount, 1);
   });
 
+  it('releaseRange of what is no range of u32s: EINVAL, nothing freed, nothing counted', () => {
+    const { table } = minted(4);
+    const wrong = [
+      [1.5, 1],
+      [1, 1.5],
+      [-3, -3],
+      [-1, 3],
+      [1, Infinity],
+      [NaN, 1],
+      [2 ** 32, 1],
+      [1, 2 ** 32],
+    ] as const;
+    for (const [start, count] of wrong) {
+      assert.throws(() => table.releaseRange(start, count), { code: 'EINVAL', hint: /unsigned 32-bit/ });
+    }
+    assert.equal(table.outstanding, 4);
+    assert.equal(table.counters.unknownReturned, 0);
+    assert.equal(table.releaseRange(2 ** 32 - 1, 2 ** 32 - 1), 4, 'the largest range goes round, at once');
+  });
+
   it('a token given back twice, or never minted, frees nothing and is counted', () => {
     const { pool, table } = minted(4);
     assert.equal(table.dontneed([{ start: 2, count: 1 }]), 1);

@@ -39,6 +39,23 @@ test('a peer that falls silent: ETIMEDOUT for sender and reader, and the memory 
   c.socket.abort();
 });
 
+test('close() at its timeout: the bytes were acknowledged, the end was not', async () => {
+  let link: CutLink | null = null;
+  await using pair = await openPair({ sender: { wrapLink: (inner) => (link = new CutLink(inner)) } });
+  await using c = await connectInto(pair);
+  await using source = await DeviceMemory.allocate({ sizeBytes: 16 * KiB });
+  await c.peer.sendFrom(source);
+  link!.cut = true;
+  await c.peer.close({ timeoutMs: 1 });
+  assert.equal(c.peer.acknowledgedBytes, 16 * KiB);
+  assert.equal(c.peer.endAcknowledged, false);
+  c.peer.abort();
+  assert.equal(c.peer.acknowledgedBytes, 16 * KiB, 'of a connection that is over, too');
+  assert.equal(c.peer.endAcknowledged, false);
+  link!.cut = false;
+  c.socket.abort();
+});
+
 /** Lets what the peer sends from here on land in host pages: an exact rule goes before the listener's. */
 function steerToHost(pair: Awaited<ReturnType<typeof openPair>>, socket: DevmemSocket): { remove(): void } {
   return pair.receiver.steer({
