@@ -100,7 +100,9 @@ function openDevice(): number {
     }
     if (code === 'EACCES' || code === 'EPERM') {
       throw new DevmemError('EACCES', `no permission to open ${TUN_DEVICE}`, {
-        hint: 'run as root, or let root allow it: `chmod 666 /dev/net/tun`; in a container, `--device /dev/net/tun`',
+        hint:
+          'run as root: a TAP interface needs CAP_NET_ADMIN; in a container, `--device /dev/net/tun --cap-add ' +
+          'NET_ADMIN`. A cable inside one process needs neither: `devmem-tcp demo`',
         syscall: 'open',
         cause,
       });
