@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { GiB, MiB } from '../../src/core/units.ts';
-import { DeviceMemory, openHost } from '../../src/index.ts';
+import { DeviceMemory, openHost, type DevmemSocket } from '../../src/index.ts';
 import { finished } from '../../testing/finished.ts';
 import { NetworkNamespace } from '../../testing/netns.ts';
 import { requireInterop } from '../../testing/requirements.ts';
@@ -18,15 +18,33 @@ const NEEDS = { root: true, tun: true, tools: ['ip', 'curl'] };
 const PLAIN_HEAD = ['-H', 'Expect:', '-H', 'User-Agent:', '-H', 'Accept:'];
 const RESPONSE = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok';
 
-async function upload(t: TestContext, address: string): Promise<void> {
+/** Takes one upload into device memory, by references, and answers it. */
+async function serve(socket: DevmemSocket, memory: DeviceMemory, bytes: number): Promise<string> {
+  const digester = memory.digester('sha256');
+  let left = bytes;
+  for await (const message of socket.messages({ maxFrags: 256 })) {
+    for (const frag of message.frags) digester.update(frag.offset, frag.size);
+    left -= message.bytes;
+    message.release();
+    if (left === 0) break;
+  }
+  await socket.write(Buffer.from(RESPONSE));
+  await socket.close();
+  assert.equal(socket.counters.dmabufBytes, bytes);
+  assert.equal(socket.counters.copiedBytes, 0);
+  return digester.hex();
+}
+
+async function upload(t: TestContext, address: string, connections: number): Promise<void> {
   if (!requireInterop(t, NEEDS)) return;
   const folder = mkdtempSync(join(tmpdir(), 'devmem-tcp-curl-'));
   const namespace = new NetworkNamespace();
   try {
     const path = join(folder, 'payload');
-    execFileSync('sh', ['-c', `head -c ${GiB} /dev/urandom > ${path}`]);
+    const size = GiB / connections;
+    execFileSync('sh', ['-c', `head -c ${size} /dev/urandom > ${path}`]);
     const authority = address.includes(':') ? `[${address}]:8080` : `${address}:8080`;
-    const head = `PUT /payload HTTP/1.1\r\nHost: ${authority}\r\nContent-Length: ${GiB}\r\n\r\n`;
+    const head = `PUT /payload HTTP/1.1\r\nHost: ${authority}\r\nContent-Length: ${size}\r\n\r\n`;
     const hash = createHash('sha256').update(head);
     for await (const chunk of createReadStream(path, { highWaterMark: MiB })) hash.update(chunk as Buffer);
 
@@ -39,27 +57,19 @@ async function upload(t: TestContext, address: string): Promise<void> {
     });
     const binding = await host.bindRx(memory, { queues: [1] });
     const listener = await host.listen({ port: 8080, into: binding });
-    const curl = namespace.start('curl', ['-sS', '-T', path, ...PLAIN_HEAD, `http://${authority}/payload`]);
-    const ended = finished(curl);
+    const ended = Array.from({ length: connections }, () =>
+      finished(namespace.start('curl', ['-sS', '-T', path, ...PLAIN_HEAD, `http://${authority}/payload`])),
+    );
+    const served: Promise<string>[] = [];
     for await (const socket of listener) {
-      const digester = memory.digester('sha256');
-      let left = head.length + GiB;
-      for await (const message of socket.messages({ maxFrags: 256 })) {
-        for (const frag of message.frags) digester.update(frag.offset, frag.size);
-        left -= message.bytes;
-        message.release();
-        if (left === 0) break;
-      }
-      assert.equal(digester.hex(), hash.digest('hex'));
-      await socket.write(Buffer.from(RESPONSE));
-      await socket.close();
-      assert.equal(socket.counters.dmabufBytes, head.length + GiB);
-      assert.equal(socket.counters.copiedBytes, 0);
-      break;
+      served.push(serve(socket, memory, head.length + size));
+      if (served.length === connections) break;
     }
-    const { code, stdout, stderr } = await ended;
-    assert.equal(code, 0, stderr);
-    assert.equal(stdout, 'ok');
+    assert.deepEqual(new Set(await Promise.all(served)), new Set([hash.digest('hex')]));
+    for (const { code, stdout, stderr } of await Promise.all(ended)) {
+      assert.equal(code, 0, stderr);
+      assert.equal(stdout, 'ok');
+    }
     const { nic } = host.stats();
     assert.ok(nic['rxRelocatedBytes']! < GiB / 100);
     assert.equal(nic['rxDropNoPage'], 0);
@@ -70,8 +80,9 @@ async function upload(t: TestContext, address: string): Promise<void> {
   }
 }
 
-test('curl -T lands 1 GiB in device memory, IPv4', (t) => upload(t, '10.77.0.2'));
-test('curl -T lands 1 GiB in device memory, IPv6', (t) => upload(t, 'fd77::2'));
+test('curl -T lands 1 GiB in device memory, IPv4', (t) => upload(t, '10.77.0.2', 1));
+test('curl -T lands 1 GiB in device memory, IPv6', (t) => upload(t, 'fd77::2', 1));
+test('64 curl -T land 1 GiB in device memory', (t) => upload(t, '10.77.0.2', 64));
 
 test('node:http serves curl over a duplex, keep-alive and all', async (t) => {
   if (!requireInterop(t, NEEDS)) return;

@@ -32,6 +32,12 @@ threads = [threading.Thread(target=run) for _ in range(count)]
 [t.join() for t in threads]
 `;
 
+/** The same with as many programs: HOST PORT COUNT PATH. Fails if one of them does. */
+const NC_SENDERS = `
+for ((i = 0; i < $3; i++)); do nc -N "$1" "$2" < "$4" & pids+=($!); done
+for pid in "\${pids[@]}"; do wait "$pid" || exit 1; done
+`;
+
 interface Result {
   bytes: number;
   digest: string | null;
@@ -78,7 +84,7 @@ async function run(t: TestContext, options: Case): Promise<void> {
     await cli.says('listening');
     const sender =
       options.sender === 'nc'
-        ? namespace.start('sh', ['-c', `exec nc -N ${address} 5201 < ${path}`])
+        ? namespace.start('bash', ['-c', NC_SENDERS, 'bash', address, '5201', String(options.connections), path])
         : namespace.start('python3', ['-c', PYTHON_SENDER, address, '5201', String(options.connections), path]);
     const [sent, received] = await Promise.all([finished(sender), cli.ended]);
     assert.equal(sent.code, 0, sent.stderr);
@@ -110,6 +116,10 @@ describe('Linux sends, device memory receives', { concurrency: 1 }, () => {
   });
 
   for (const family of [4, 6] as const) {
+    for (const offload of [true, false]) {
+      const name = `IPv${family}, MTU 1500, GSO ${offload ? 'on' : 'off'}, 64 x nc`;
+      test(name, (t) => run(t, { family, mtu: 1500, offload, connections: 64, sender: 'nc' }));
+    }
     for (const mtu of [1500, 9000]) {
       for (const offload of [true, false]) {
         for (const connections of [1, 64]) {
