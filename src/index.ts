@@ -31,11 +31,16 @@ export {
   type SendmsgRequest,
   type SendPiece,
   type SignalOptions,
+  type RecordOptions,
   type SocketCounters,
+  type WriteOptions,
 } from './socket/devmem-socket.ts';
 export { DevmemDuplex, type DevmemDuplexOptions } from './socket/duplex.ts';
 export { Frag, Message, type MessageOptions } from './socket/message.ts';
-export { MSG_PEEK, MSG_SOCK_DEVMEM, MSG_TRUNC, MSG_ZEROCOPY } from './socket/flags.ts';
+export { MSG_EOR, MSG_MORE, MSG_PEEK, MSG_SOCK_DEVMEM, MSG_TRUNC, MSG_ZEROCOPY } from './socket/flags.ts';
+export type { ReadableSocketOptions, SocketOptionInput, SocketOptionInputs } from './socket/socket-options.ts';
+export type { TcpInfo } from './stack/tcp/info.ts';
+export type { Linger, SocketOptionName, SocketOptionValues } from './stack/tcp/options.ts';
 export type { CompletionRange } from './socket/send-ledger.ts';
 export { DevmemError, type DevmemCode, type DevmemErrorOptions } from './core/errors.ts';
 export { errnoName, ERRNO, type ErrnoName } from './core/errno.ts';

@@ -7,7 +7,8 @@ import { Route, type IpOutput } from '../src/stack/route.ts';
 import { IpAddress } from '../src/wire/address.ts';
 import { ETHERNET_HEADER_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../src/wire/ethernet.ts';
 import { PROTOCOL_TCP } from '../src/wire/protocols.ts';
-import { tcpHeaderBytes } from '../src/wire/tcp.ts';
+import { tcpHeaderBytes, TCP_CWR, TCP_FIN, TCP_PSH } from '../src/wire/tcp.ts';
+import { writeTrafficClass } from '../src/wire/traffic-class.ts';
 
 /** A TCP segment between two fakes: its header, and where its payload lies until somebody reads it. */
 export interface FakeFrame {
@@ -20,6 +21,9 @@ export interface FakeFrame {
   readonly source: IpAddress;
   readonly destination: IpAddress;
   readonly mark: number;
+  readonly repeatsCwr: boolean;
+  /** DSCP and ECN of the IP header. */
+  readonly trafficClass: number;
 }
 
 /** The network below one TcpLayer in a test: hands every segment sent to `onSend`, in the manner of a cable. */
@@ -37,7 +41,8 @@ export class FakeIp implements IpOutput {
   framesDone = 0;
   /** Marks of frames that were sent and not yet read or lost, in order. */
   readonly #open = new Set<number>();
-  readonly #routes = new Map<string, Route>();
+  readonly #routes = new Map<number, Route[]>();
+  #trafficClass = 0;
 
   constructor(address: IpAddress, mtuBytes = 1500) {
     this.address = address;
@@ -46,20 +51,21 @@ export class FakeIp implements IpOutput {
 
   route(destination: IpAddress, source: IpAddress | null): Route | null {
     if (destination.family !== this.address.family || (source !== null && !source.equals(this.address))) return null;
-    const key = destination.toString();
-    let route = this.#routes.get(key);
+    const routes = this.#routes.get(destination.w3) ?? [];
+    let route = routes.find((candidate) => candidate.destination.equals(destination));
     if (route === undefined) {
       route = new Route(this.address, destination, destination, this.mtuBytes);
-      this.#routes.set(key, route);
+      this.#routes.set(destination.w3, [...routes, route]);
     }
     route.state = this.routeState;
     return route;
   }
 
-  begin(route: Route, protocol: number): TxFrame | null {
+  begin(route: Route, protocol: number, _nowMicros: number, trafficClass = 0): TxFrame | null {
     route.state = this.routeState;
     if (this.routeState !== 'ready') return null;
     this.tx.clear();
+    this.#trafficClass = trafficClass;
     this.tx.protocol = protocol;
     this.tx.l3Offset = ETHERNET_HEADER_BYTES;
     this.tx.l4Offset = ETHERNET_HEADER_BYTES + (route.family === 4 ? 20 : 40);
@@ -84,6 +90,8 @@ export class FakeIp implements IpOutput {
       source: route.source,
       destination: route.destination,
       mark: this.framesSent,
+      repeatsCwr: tx.repeatsCwr,
+      trafficClass: this.#trafficClass,
     });
     return tx.headerBytes + tx.payloadBytes;
   }
@@ -144,6 +152,7 @@ export class FakeLanding {
     source: IpAddress,
     destination: IpAddress,
     segments = 1,
+    trafficClass = 0,
   ): Packet | null {
     const packet = this.#packet;
     const l3Bytes = family === 4 ? 20 : 40;
@@ -154,6 +163,9 @@ export class FakeLanding {
     packet.bytes.set(header, packet.l4Offset);
     packet.headerBytes = packet.l4Offset + header.length;
     packet.l4Bytes = header.length + payload.length;
+    packet.bytes[packet.l3Offset] = family === 4 ? 0x45 : 0x60;
+    packet.bytes[packet.l3Offset + 1] = 0;
+    writeTrafficClass(packet.bytes, packet.l3Offset, trafficClass);
     source.write(packet.view, packet.l3Offset + (family === 4 ? 12 : 8));
     destination.write(packet.view, packet.l3Offset + (family === 4 ? 16 : 24));
     packet.segments = segments;
@@ -194,11 +206,15 @@ export class FakeLanding {
   }
 }
 
-/** Splits a burst as segmentation offload does: sequence numbers move on, FIN and PSH stay with the last. */
+/**
+ * Splits a burst as segmentation offload does: sequence numbers move on, FIN and PSH stay with the last, and CWR with the
+ * first unless `repeatsCwr`.
+ */
 export function wireSegments(
   header: Uint8Array,
   payload: Uint8Array,
   gsoSizeBytes: number,
+  repeatsCwr = false,
 ): [Uint8Array, Uint8Array][] {
   if (gsoSizeBytes === 0 || payload.length <= gsoSizeBytes) return [[header, payload]];
   const segments: [Uint8Array, Uint8Array][] = [];
@@ -206,7 +222,8 @@ export function wireSegments(
     const part = header.slice();
     const view = new DataView(part.buffer);
     view.setInt32(4, view.getInt32(4) + at);
-    if (at + gsoSizeBytes < payload.length) part[13]! &= ~0x09;
+    if (at + gsoSizeBytes < payload.length) part[13]! &= ~(TCP_FIN | TCP_PSH);
+    if (at > 0 && !repeatsCwr) part[13]! &= ~TCP_CWR;
     segments.push([part, payload.slice(at, at + gsoSizeBytes)]);
   }
   if (tcpHeaderBytes(new DataView(header.buffer, header.byteOffset), 0) !== header.length) {

@@ -30,8 +30,8 @@ import {
   PREFIX_ON_LINK,
 } from '../src/wire/ndp.ts';
 import { PROTOCOL_ICMP, PROTOCOL_ICMPV6 } from '../src/wire/protocols.ts';
-import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN } from '../src/wire/tcp.ts';
-import { emitSack, emitSynOptions, emitTimestamps } from '../src/wire/tcp-options.ts';
+import { TCP_ACE, TCP_ACK, TCP_AE, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN } from '../src/wire/tcp.ts';
+import { emitAccurateEcn, emitSack, emitSynOptions, emitTimestamps, KIND_ACCURATE_ECN_0 } from '../src/wire/tcp-options.ts';
 
 export type Seeds = Readonly<Record<string, Uint8Array>>;
 
@@ -62,6 +62,15 @@ const timestamps: Uint8Array = built((_, view) => emitTimestamps(view, 0, 0x2000
 const sackOptions: Uint8Array = built((_, view) => {
   const length = emitTimestamps(view, 0, 0x2000, 0x1000);
   return length + emitSack(view, length, Int32Array.of(3000, 6000, -9), Int32Array.of(4000, 7000, 9), 3);
+});
+
+const ecnSynOptions: Uint8Array = built((bytes, view) =>
+  emitSynOptions(bytes, view, 0, 1460, 7, true, true, 0x2000, 0x1000, 3),
+);
+const ecnOptions: Uint8Array = built((bytes, view) => {
+  const length = emitAccurateEcn(view, 0, KIND_ACCURATE_ECN_0, 3, 1001, 2000, 0xff_ffff);
+  bytes[length] = 1;
+  return length + 1 + emitSack(view, length + 1, Int32Array.of(3000), Int32Array.of(4000), 1);
 });
 
 function arpFrame(operation: number, targetMac: Uint8Array): Uint8Array {
@@ -171,6 +180,9 @@ const frameSeeds: Seeds = {
   'tcp4-syn-ack': tcpFrame({ flags: TCP_SYN | TCP_ACK, options: synOptions }),
   'tcp4-data': tcpFrame({ flags: TCP_ACK | TCP_PSH, options: timestamps, payload: patternBytes(100) }),
   'tcp4-sack': tcpFrame({ options: sackOptions }),
+  'tcp4-ecn-syn': tcpFrame({ flags: TCP_SYN | TCP_ACE, options: synOptions }),
+  'tcp4-ecn-syn-ack': tcpFrame({ flags: TCP_SYN | TCP_ACK | TCP_AE | TCP_CWR, options: ecnSynOptions }),
+  'tcp4-ecn-data': tcpFrame({ flags: TCP_ACK | TCP_AE | TCP_ECE, options: ecnOptions, payload: patternBytes(20) }),
   'tcp4-fin': tcpFrame({ flags: TCP_FIN | TCP_ACK }),
   'tcp4-rst': tcpFrame({ flags: TCP_RST }),
   'tcp4-ip-options': withIpv4Options('94040000 01010100'),
@@ -379,8 +391,16 @@ export const seeds: Readonly<Record<string, Seeds>> = {
   icmpv6: cut(/^(icmpv6|router|neighbor)-/, L4_OF_V6),
   ndp: cut(/^(router|neighbor)-/, ETHERNET_HEADER_BYTES),
   udp: cut(/^udp4$/, L4_OF_V4),
-  tcp: cut(/^tcp4-(syn|syn-ack|data|sack|fin|rst)$/, L4_OF_V4),
-  'tcp-options': { syn: synOptions, timestamps, sack: sackOptions, end: fromHex('0101 1304 abcd 00 ff') },
+  tcp: cut(/^tcp4-(syn|syn-ack|data|sack|fin|rst|ecn-syn-ack|ecn-data)$/, L4_OF_V4),
+  'tcp-options': {
+    syn: synOptions,
+    timestamps,
+    sack: sackOptions,
+    end: fromHex('0101 1304 abcd 00 ff'),
+    'accurate-ecn-syn-ack': ecnSynOptions,
+    'accurate-ecn': ecnOptions,
+    'accurate-ecn-odd': fromHex('ac04 0001 ae02 ae0d 000001 000002 000003 0405 ac07 000009 0a0b'),
+  },
   frame: frameSeeds,
   // A byte in front says what the link vouches for.
   'nic-receive': Object.fromEntries(

@@ -52,6 +52,7 @@ interface InFlight {
   segments: number;
   frame: FakeFrame;
   last: boolean;
+  trafficClass: number;
 }
 
 const ADDRESSES = {
@@ -68,6 +69,13 @@ export class TcpPair {
   readonly options: TcpPairOptions;
   segmentsOnWire = 0;
   steps = 0;
+  /** The routers on the way: what a wire segment's DSCP and ECN are when it arrives. */
+  onMark: (from: TcpEnd, header: Uint8Array, payload: Uint8Array, trafficClass: number) => number = (
+    _from,
+    _header,
+    _payload,
+    trafficClass,
+  ) => trafficClass;
   /** Called after every step with invariants to check. */
   onStep: () => void = () => {};
   #inFlight: InFlight[] = [];
@@ -162,7 +170,7 @@ export class TcpPair {
     const parts: [Uint8Array, Uint8Array][] =
       this.options.wholeBursts === true
         ? [[frame.header, payload]]
-        : wireSegments(frame.header, payload, frame.gsoSizeBytes);
+        : wireSegments(frame.header, payload, frame.gsoSizeBytes, frame.repeatsCwr);
     for (let i = 0; i < parts.length; i++) {
       const [header, part] = parts[i]!;
       this.segmentsOnWire++;
@@ -183,6 +191,7 @@ export class TcpPair {
           segments: frame.gsoSizeBytes > 0 && parts.length === 1 ? Math.ceil(part.length / frame.gsoSizeBytes) : 1,
           frame,
           last: i === parts.length - 1,
+          trafficClass: this.onMark(from, header, part, frame.trafficClass),
         });
       }
     }
@@ -192,7 +201,7 @@ export class TcpPair {
   #deliver(item: InFlight, nowMicros: number): void {
     const { to, header, payload, frame } = item;
     if (!to.filter(header, payload)) return;
-    const packet = to.landing.packet(header, payload, frame.family, frame.source, frame.destination, item.segments);
+    const packet = to.landing.packet(header, payload, frame.family, frame.source, frame.destination, item.segments, item.trafficClass);
     if (packet === null) return;
     to.layer.input(packet, nowMicros);
     to.landing.recycle(packet);

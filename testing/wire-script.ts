@@ -11,7 +11,12 @@ import { IpAddress } from '../src/wire/address.ts';
 import {
   emitTcp,
   describeTcpFlags,
+  TCP_ACE,
+  TCP_ACE_SHIFT,
   TCP_ACK,
+  TCP_AE,
+  TCP_CWR,
+  TCP_ECE,
   TCP_FIN,
   TCP_HEADER_BYTES,
   TCP_PSH,
@@ -25,7 +30,19 @@ import {
   tcpSourcePort,
   tcpWindow,
 } from '../src/wire/tcp.ts';
-import { emitSack, emitSynOptions, emitTimestamps, parseTcpOptions, TcpOptions } from '../src/wire/tcp-options.ts';
+import {
+  emitAccurateEcn,
+  emitFastOpen,
+  emitPadding,
+  emitSack,
+  emitSynOptions,
+  emitTimestamps,
+  KIND_ACCURATE_ECN_0,
+  KIND_ACCURATE_ECN_1,
+  parseTcpOptions,
+  TcpOptions,
+} from '../src/wire/tcp-options.ts';
+import { ecnName } from '../src/wire/traffic-class.ts';
 import { FakeIp, FakeLanding, framePayload, wireSegments, type FakeFrame } from './fake-ip.ts';
 
 /** The peer's initial sequence number: near the wrap, so that every conversation crosses it. */
@@ -34,12 +51,29 @@ export const PEER_PORT = 40_000;
 export const LOCAL_PORT = 80;
 const START_MICROS = 1_000_000;
 
+/** The IP-ECN codepoint of a segment, as packetdrill writes it. */
+export type EcnCodepoint = 'noecn' | 'ect0' | 'ect1' | 'ce';
+const CODEPOINTS: readonly EcnCodepoint[] = ['noecn', 'ect1', 'ect0', 'ce'];
+
+/** Counters of an AccECN option by name, in the order of the wire: e0b first makes it kind 172, e1b first kind 174. */
+export interface EcnOption {
+  e0b?: number;
+  ceb?: number;
+  e1b?: number;
+}
+
 /** A segment from the peer. Sequence numbers count from each side's SYN: 0 is the SYN, 1 the first byte. */
 export interface PeerSegment {
   seq?: number;
   ack?: number;
-  /** `S`, `A`, `F`, `R`, `P`, `U` in any order; `A` by default. */
+  /** `S`, `A`, `F`, `R`, `P`, `U`, and of ECN `E` (ECE), `C` (CWR), `e` (AE), in any order; `A` by default. */
   flags?: string;
+  /** The ACE field as a number, instead of its three flags. */
+  ace?: number;
+  /** Not-ECT by default. */
+  ecn?: EcnCodepoint;
+  /** An AccECN option; all that is there is sent, in the order of the properties. An empty one is of kind 174. */
+  ecnOption?: EcnOption;
   /** Payload bytes, of a pattern that tells their position; or the bytes. */
   payload?: number | Uint8Array;
   /** As on the wire. */
@@ -51,6 +85,9 @@ export interface PeerSegment {
   timestamps?: [number, number];
   /** Blocks of our sequence numbers, from our SYN. */
   sack?: [number, number][];
+  /** Fast Open cookie in hex digits; empty to ask for one. */
+  fastOpen?: string;
+  fastOpenIsExperimental?: boolean;
   /** Another port of the peer. */
   port?: number;
   toPort?: number;
@@ -71,6 +108,13 @@ export interface SentSegment {
   timestamps: [number, number] | null;
   /** Blocks of the peer's sequence numbers, from its SYN. */
   sack: [number, number][];
+  ecn: EcnCodepoint;
+  /** The ACE field as a number; its flags are in `flags` too. */
+  ace: number;
+  ecnOption: EcnOption | null;
+  /** Fast Open cookie in hex digits; empty where one is asked for; null without the option. */
+  fastOpen: string | null;
+  fastOpenIsExperimental: boolean;
   /** When it was sent, in ms from the start. */
   atMs: number;
   bytes: Uint8Array;
@@ -167,13 +211,14 @@ export class WireScript {
 
   /** Hands a segment in without a flush: the next of a batch follows. */
   input(segment: PeerSegment): this {
-    const payload =
-      segment.payload instanceof Uint8Array ? segment.payload : peerBytes((segment.seq ?? 0) - 1, segment.payload ?? 0);
+    const isSyn = segment.flags?.includes('S') === true;
+    const offset = (segment.seq ?? 0) - (isSyn ? 0 : 1);
+    const payload = segment.payload instanceof Uint8Array ? segment.payload : peerBytes(offset, segment.payload ?? 0);
     const headerBytes = this.#emit(segment);
     this.log.push(`${this.#time()} > ${describeTcpFlags(tcpFlags(this.#view, 0))} ${JSON.stringify(segment)}`);
     const header = this.#header.slice(0, headerBytes);
     const { family } = this.peer;
-    const packet = this.landing.packet(header, payload, family, this.peer, this.ip.address, segment.segments);
+    const packet = this.landing.packet(header, payload, family, this.peer, this.ip.address, segment.segments, codepointBits(segment.ecn));
     assert.ok(packet !== null, 'no page for the payload');
     this.layer.input(packet, this.nowMicros);
     this.landing.recycle(packet);
@@ -273,7 +318,7 @@ export class WireScript {
   }
 
   #emit(segment: PeerSegment): number {
-    const flags = flagBits(segment.flags ?? 'A');
+    const flags = flagBits(segment.flags ?? 'A') | ((segment.ace ?? 0) << TCP_ACE_SHIFT);
     let at = TCP_HEADER_BYTES;
     if (flags & TCP_SYN) {
       at += emitSynOptions(
@@ -290,6 +335,11 @@ export class WireScript {
     } else if (segment.timestamps !== undefined) {
       at += emitTimestamps(this.#view, at, segment.timestamps[0], segment.timestamps[1]);
     }
+    if (segment.fastOpen !== undefined) {
+      const cookie = Uint8Array.from(Buffer.from(segment.fastOpen, 'hex'));
+      at += emitFastOpen(this.#header, this.#view, at, cookie, segment.fastOpenIsExperimental ?? false);
+    }
+    if (segment.ecnOption !== undefined) at += emitEcnOption(this.#header, this.#view, at, segment.ecnOption);
     if (segment.sack !== undefined) {
       const lefts = Int32Array.from(segment.sack, ([left]) => this.ourIss + left);
       const rights = Int32Array.from(segment.sack, ([, right]) => this.ourIss + right);
@@ -311,15 +361,16 @@ export class WireScript {
   }
 
   #capture(frame: FakeFrame): void {
-    for (const [header, payload] of wireSegments(frame.header, framePayload(frame), frame.gsoSizeBytes)) {
-      const segment = this.#parse(header, payload);
+    const { gsoSizeBytes, repeatsCwr } = frame;
+    for (const [header, payload] of wireSegments(frame.header, framePayload(frame), gsoSizeBytes, repeatsCwr)) {
+      const segment = this.#parse(header, payload, frame.trafficClass);
       this.sent.push(segment);
       this.log.push(`${this.#time()} < ${summary(segment)}`);
     }
     this.ip.done(frame);
   }
 
-  #parse(header: Uint8Array, payload: Uint8Array): SentSegment {
+  #parse(header: Uint8Array, payload: Uint8Array, trafficClass: number): SentSegment {
     const view = new DataView(header.buffer, header.byteOffset, header.length);
     const flags = tcpFlags(view, 0);
     const rawSeq = tcpSequence(view, 0);
@@ -345,6 +396,14 @@ export class WireScript {
       sackPermitted: options.sackPermitted,
       timestamps: options.hasTimestamps ? [options.timestampValue, options.timestampEcho] : null,
       sack,
+      ecn: ecnName(trafficClass) as EcnCodepoint,
+      ace: (flags & TCP_ACE) >>> TCP_ACE_SHIFT,
+      ecnOption: readEcnOption(options),
+      fastOpen:
+        options.fastOpenBytes < 0
+          ? null
+          : Buffer.from(options.fastOpenCookie.subarray(0, options.fastOpenBytes)).toString('hex'),
+      fastOpenIsExperimental: options.fastOpenIsExperimental,
       atMs: (this.nowMicros - START_MICROS) / 1000,
       bytes: payload,
       rawSeq,
@@ -368,7 +427,32 @@ const FLAGS: readonly [string, number][] = [
   ['P', TCP_PSH],
   ['U', TCP_URG],
   ['A', TCP_ACK],
+  ['e', TCP_AE],
+  ['C', TCP_CWR],
+  ['E', TCP_ECE],
 ];
+
+function codepointBits(codepoint: EcnCodepoint | undefined): number {
+  return codepoint === undefined ? 0 : CODEPOINTS.indexOf(codepoint);
+}
+
+function emitEcnOption(bytes: Uint8Array, view: DataView, at: number, option: EcnOption): number {
+  const names = Object.keys(option);
+  const values = Object.values(option) as number[];
+  const kind = names[0] === 'e0b' ? KIND_ACCURATE_ECN_0 : KIND_ACCURATE_ECN_1;
+  const length = emitAccurateEcn(view, at, kind, names.length, values[0] ?? 0, values[1] ?? 0, values[2] ?? 0);
+  return length + emitPadding(bytes, at + length, at + Math.ceil(length / 4) * 4);
+}
+
+function readEcnOption(options: TcpOptions): EcnOption | null {
+  if (options.accurateEcnKind === 0) return null;
+  const names = ['e0b', 'ceb', 'e1b'] as const;
+  const option: EcnOption = {};
+  for (let i = 0; i < options.accurateEcnCount; i++) {
+    option[names[options.accurateEcnKind === KIND_ACCURATE_ECN_1 ? 2 - i : i]!] = options.accurateEcnCounters[i]!;
+  }
+  return option;
+}
 
 function flagBits(text: string): number {
   let bits = 0;
@@ -387,7 +471,9 @@ function flagText(bits: number): string {
 }
 
 function summary(segment: SentSegment): string {
-  const { seq, ack, flags, payload, window, sack } = segment;
+  const { seq, ack, flags, payload, window, sack, ecn, ecnOption } = segment;
   const blocks = sack.length > 0 ? ` sack ${JSON.stringify(sack)}` : '';
-  return `${flags} seq ${seq}:${seq + payload} ack ${ack} win ${window}${blocks}`;
+  const counters = ecnOption === null ? '' : ` ecn ${JSON.stringify(ecnOption)}`;
+  const codepoint = ecn === 'noecn' ? '' : `[${ecn}] `;
+  return `${codepoint}${flags} seq ${seq}:${seq + payload} ack ${ack} win ${window}${counters}${blocks}`;
 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import {
   describeTcpOptions,
+  emitAccurateEcn,
   emitSynOptions,
+  MAX_ACCURATE_ECN_COUNTERS,
   MAX_SACK_BLOCKS,
   MAX_WINDOW_SCALE,
   parseTcpOptions,
@@ -23,13 +25,14 @@ export const target: FuzzTarget = {
       assertVerdict(verdict, 0);
       assert.ok(options.windowScale >= -1 && options.windowScale <= MAX_WINDOW_SCALE);
       assert.ok(options.sackCount >= 0 && options.sackCount <= MAX_SACK_BLOCKS);
+      assert.ok(options.accurateEcnCount >= 0 && options.accurateEcnCount <= MAX_ACCURATE_ECN_COUNTERS);
       return [verdict, describeTcpOptions(options)];
     });
     assertReadsBack(options);
   },
 };
 
-/** Whatever was understood of a SYN's options comes out the same when we write it. */
+/** Whatever was understood of a SYN's options and of an AccECN option comes out the same when we write it. */
 function assertReadsBack(options: TcpOptions): void {
   const bytes = new Uint8Array(MAX_OPTION_BYTES);
   const view = new DataView(bytes.buffer);
@@ -46,9 +49,18 @@ function assertReadsBack(options: TcpOptions): void {
     timestampEcho,
   );
   const again = new TcpOptions();
-  assert.equal(parseTcpOptions(bytes, view, 0, length, again), 0);
+  assert.equal(parseTcpOptions(bytes, view, 0, length + writeEcn(view, length, options), again), 0);
   again.sackCount = options.sackCount;
   again.sackLeft.set(options.sackLeft);
   again.sackRight.set(options.sackRight);
+  again.isSigned = options.isSigned;
+  again.fastOpenBytes = options.fastOpenBytes;
+  again.fastOpenCookie.set(options.fastOpenCookie);
+  again.fastOpenIsExperimental = options.fastOpenIsExperimental;
   assert.equal(describeTcpOptions(again), describeTcpOptions(options));
+}
+
+function writeEcn(view: DataView, offset: number, options: TcpOptions): number {
+  const { accurateEcnKind: kind, accurateEcnCount: count, accurateEcnCounters: counters } = options;
+  return kind === 0 ? 0 : emitAccurateEcn(view, offset, kind, count, counters[0]!, counters[1]!, counters[2]!);
 }

@@ -8,6 +8,8 @@ export const FRAME_CHECKSUM_VALID = 2;
 export const GSO_NONE = 0;
 export const GSO_TCPV4 = 1;
 export const GSO_TCPV6 = 4;
+/** Beside one of them: the frame has CWR set, which only the first segment keeps (RFC 3168 §6.1.2). */
+export const GSO_ECN = 0x80;
 
 /** The most segments one frame is scattered over or gathered from. */
 export const MAX_FRAME_SEGMENTS = 64;

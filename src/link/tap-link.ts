@@ -6,6 +6,7 @@ import { IovecList, RegionAddresses } from './iovec.ts';
 import {
   FRAME_CHECKSUM_VALID,
   FRAME_NEEDS_CHECKSUM,
+  GSO_ECN,
   GSO_NONE,
   GSO_TCPV4,
   GSO_TCPV6,
@@ -28,8 +29,6 @@ const HEADER_BYTES = 2;
 const GSO_SIZE = 4;
 const CHECKSUM_START = 6;
 const CHECKSUM_OFFSET = 8;
-/** TCP with congestion marks (VIRTIO_NET_HDR_GSO_ECN): the type without it says how to segment. */
-const GSO_ECN = 0x80;
 
 /** What happened on a TAP besides frames that went through. */
 export class TapCounters {

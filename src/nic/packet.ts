@@ -1,5 +1,6 @@
 import type { PagePool } from '../memory/page-pool.ts';
 import { HostRegion } from '../memory/region.ts';
+import { trafficClass } from '../wire/traffic-class.ts';
 
 /** Bytes of one header slot. A frame without a TCP payload lies in its slot whole, if it fits. */
 export const HEADER_SLOT_BYTES = 2048;
@@ -61,6 +62,11 @@ export class Packet {
     this.bytes = slots.mapping;
     this.view = new DataView(slots.mapping.buffer, slots.mapping.byteOffset, slots.mapping.byteLength);
     this.slotOffset = slotOffset;
+  }
+
+  /** DSCP and ECN of the network header (IPv4 type of service, IPv6 traffic class); only where there is one. */
+  get trafficClass(): number {
+    return trafficClass(this.bytes, this.l3Offset);
   }
 
   /**

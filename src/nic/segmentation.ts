@@ -105,7 +105,7 @@ export class Segmenter {
     let flags = bytes[l4 + 13]!;
     if (!isLast) flags &= ~(TCP_FIN | TCP_PSH);
     // RFC 3168 §6.1.2: CWR announces one reduction, on the first segment after it.
-    if (this.#segment > 0) flags &= ~TCP_CWR;
+    if (this.#segment > 0 && !tx.repeatsCwr) flags &= ~TCP_CWR;
     bytes[l4 + 13] = flags;
   }
 }

@@ -1,5 +1,5 @@
 import { writeU16 } from '../core/bytes.ts';
-import { FRAME_NEEDS_CHECKSUM, GSO_TCPV4, GSO_TCPV6, type FrameList, type Link } from '../link/link.ts';
+import { FRAME_NEEDS_CHECKSUM, GSO_ECN, GSO_TCPV4, GSO_TCPV6, type FrameList, type Link } from '../link/link.ts';
 import {
   foldChecksum,
   foldSum,
@@ -11,7 +11,7 @@ import {
 import { ICMPV6_CHECKSUM_OFFSET } from '../wire/icmpv6.ts';
 import { ipVersion } from '../wire/ipv4.ts';
 import { PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/protocols.ts';
-import { TCP_CHECKSUM_OFFSET } from '../wire/tcp.ts';
+import { TCP_CHECKSUM_OFFSET, TCP_CWR, tcpFlags } from '../wire/tcp.ts';
 import { UDP_CHECKSUM_OFFSET } from '../wire/udp.ts';
 import type { NicCounters } from './counters.ts';
 import { Segmenter, sumSegments } from './segmentation.ts';
@@ -41,9 +41,12 @@ export class Transmitter {
     frame.lengths[0] = tx.headerBytes;
     frame.totalBytes = tx.headerBytes + tx.payloadBytes;
     const isLarge = tx.gsoSizeBytes > 0 && tx.payloadBytes > tx.gsoSizeBytes;
-    if (isLarge && !offloads.tcpSegmentation) return this.#segment();
+    const hasCwr = isLarge && (tcpFlags(tx.view, tx.l4Offset) & TCP_CWR) !== 0;
+    // No offload repeats CWR (RFC 9768 §4): to each of them it is RFC 3168's signal, sent once.
+    if (isLarge && (!offloads.tcpSegmentation || (hasCwr && tx.repeatsCwr))) return this.#segment();
     if (isLarge) {
       frame.gsoType = ipVersion(tx.view, tx.l3Offset) === 4 ? GSO_TCPV4 : GSO_TCPV6;
+      if (hasCwr) frame.gsoType |= GSO_ECN;
       frame.gsoSizeBytes = tx.gsoSizeBytes;
       frame.headerBytes = tx.headerBytes;
     }

@@ -25,8 +25,12 @@ export class TxFrame {
   protocol = 0;
   /** Whether the NIC shall fill the transport checksum (TCP, UDP, ICMPv6). */
   needsChecksum = false;
+  /** TTL or hop limit, if it is not the host's; 0: it is. */
+  hopLimit = 0;
   /** Payload bytes of each wire segment; 0: send as one. */
   gsoSizeBytes = 0;
+  /** CWR, if set, stands in every wire segment: it is part of a counter (RFC 9768 §3.2.2), not a signal of its own. */
+  repeatsCwr = false;
   payloadBytes = 0;
 
   constructor() {
@@ -41,7 +45,9 @@ export class TxFrame {
     this.l4Offset = 0;
     this.protocol = 0;
     this.needsChecksum = false;
+    this.hopLimit = 0;
     this.gsoSizeBytes = 0;
+    this.repeatsCwr = false;
     this.payloadBytes = 0;
   }
 

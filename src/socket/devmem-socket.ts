@@ -2,11 +2,14 @@ import { ERRNO } from '../core/errno.ts';
 import { errnoError, type DevmemError } from '../core/errors.ts';
 import type { DeviceMemory } from '../memory/device-memory.ts';
 import { checkRange, type TokenRange } from '../memory/tokens.ts';
+import type { TcpInfo } from '../stack/tcp/info.ts';
+import type { SocketOptionName } from '../stack/tcp/options.ts';
 import { DevmemDuplex, type DevmemDuplexOptions } from './duplex.ts';
 import { MSG_PEEK, MSG_SOCK_DEVMEM, MSG_TRUNC } from './flags.ts';
 import type { Gate } from './gate.ts';
 import { LINK_DOWN_HINT } from './link-down.ts';
 import { Message, type MessageOptions } from './message.ts';
+import type { ReadableSocketOptions, SocketOptionInput } from './socket-options.ts';
 import type { CompletionRange } from './send-ledger.ts';
 
 /** What a socket has done since it was connected. */
@@ -53,7 +56,16 @@ export interface SendPiece {
   readonly length: number;
 }
 
-export interface SendmsgRequest {
+export interface RecordOptions {
+  /** MSG_MORE: more follows at once; a segment that is not full waits for it, for 200 ms at most. */
+  more?: boolean;
+  /** MSG_EOR: a record ends here; what follows does not share a segment with it. */
+  endOfRecord?: boolean;
+}
+
+export interface WriteOptions extends SignalOptions, RecordOptions {}
+
+export interface SendmsgRequest extends RecordOptions {
   /** The memory to send from, or the id that `bindTx` gave it. */
   memory?: DeviceMemory;
   dmabufId?: number;
@@ -62,7 +74,7 @@ export interface SendmsgRequest {
   zerocopy?: boolean;
 }
 
-export interface SendFromOptions extends SignalOptions {
+export interface SendFromOptions extends SignalOptions, RecordOptions {
   /** First byte to send; 0 by default. */
   offset?: number;
   /** Bytes to send; to the end of the memory by default. */
@@ -70,7 +82,10 @@ export interface SendFromOptions extends SignalOptions {
 }
 
 export interface CloseOptions extends SignalOptions {
-  /** Longest wait for the peer to acknowledge what was sent, FIN included. 5000 ms by default; 0: do not wait. */
+  /**
+   * Longest wait for the peer to acknowledge what was sent, FIN included; 0: do not wait. SO_LINGER's by default, or
+   * 5000 ms.
+   */
   timeoutMs?: number;
 }
 
@@ -141,11 +156,11 @@ export abstract class DevmemSocket {
   abstract sendmsgSync(request: SendmsgRequest): number;
 
   /**
-   * Copies bytes of `bytes` from `start` on.
+   * Copies bytes of `bytes` from `start` on. `flags` are MSG_MORE and MSG_EOR.
    * @returns how many were accepted, or a negative errno.
    * @throws DevmemError ERR_DEVMEM_INVALID_ARGUMENT for anything but bytes, such as a string.
    */
-  abstract writeSync(bytes: Uint8Array, start?: number): number;
+  abstract writeSync(bytes: Uint8Array, start?: number, flags?: number): number;
 
   /**
    * Sends a range of device memory, in place. Resolves when its pages may be reused: the peer has acknowledged all of
@@ -160,7 +175,7 @@ export abstract class DevmemSocket {
    * Copies `bytes`. Resolves when all of them are accepted: that is the backpressure.
    * @throws DevmemError ERR_DEVMEM_INVALID_ARGUMENT for anything but bytes; ECONNRESET, ETIMEDOUT, EPIPE.
    */
-  abstract write(bytes: Uint8Array, options?: SignalOptions): Promise<void>;
+  abstract write(bytes: Uint8Array, options?: WriteOptions): Promise<void>;
 
   /** What MSG_ERRQUEUE says: the zero-copy `sendmsg` calls, counted from 0, that completed since last asked. */
   abstract completions(): CompletionRange | null;
@@ -178,8 +193,25 @@ export abstract class DevmemSocket {
   /** Resets the connection and returns all tokens. */
   abstract abort(): void;
 
-  /** State and figures of the connection, under Linux's tcp_info names. */
+  /** State and figures of the connection, under Linux's tcp_info names, and of the socket. */
   abstract info(): object;
+
+  /** Linux's struct tcp_info, every field by its name and in its unit (TCP_INFO). */
+  abstract tcpInfo(): TcpInfo;
+
+  /**
+   * setsockopt, by the usual name: `socket.setOption('TCP_NODELAY', 1)`. Takes effect at once. Switches take booleans too.
+   * @throws DevmemError ENOPROTOOPT: no such option; EINVAL: out of range, or too late for this connection; ENOENT: no
+   *   such congestion control; EOPNOTSUPP: switched off in the configuration. Nothing is changed then.
+   *   Source: do_tcp_setsockopt (Linux, net/ipv4/tcp.c), sk_setsockopt (net/core/sock.c).
+   */
+  abstract setOption<Name extends SocketOptionName>(name: Name, value: SocketOptionInput<Name>): void;
+
+  /**
+   * getsockopt: the value as it is now, or as it was set. `SO_ERROR` takes the error with it, as Linux does.
+   * @throws DevmemError ENOPROTOOPT: no such option.
+   */
+  abstract option<Name extends keyof ReadableSocketOptions>(name: Name): ReadableSocketOptions[Name];
 
   /** TCP_NODELAY. */
   abstract noDelay: boolean;
@@ -273,6 +305,11 @@ export abstract class DevmemSocket {
     await this.close();
   }
 
+  /** Less is queued than a call for up to `maxBytes` bytes waits for (SO_RCVLOWAT), and more may come. For engines. */
+  protected awaitsMore(_maxBytes: number): boolean {
+    return false;
+  }
+
   /** The error for a negative errno of the low-level calls. */
   failure(errno: number, syscall: string): DevmemError {
     const hint = HINTS.get(Math.abs(errno));
@@ -283,7 +320,8 @@ export abstract class DevmemSocket {
   async #receive(message: Message, flags: number, signal?: AbortSignal, dontWait = false): Promise<number> {
     for (;;) {
       signal?.throwIfAborted();
-      const received = this.recvmsgSync(message, flags);
+      const isShort = !dontWait && this.awaitsMore(message.maxBytes);
+      const received = isShort ? -ERRNO.EAGAIN : this.recvmsgSync(message, flags);
       if (received >= 0) return received;
       if (received !== -ERRNO.EAGAIN || dontWait) throw this.failure(received, 'recvmsg');
       await this.readable.wait(signal);

@@ -2,6 +2,7 @@ import type { PagePoolStats } from '../memory/page-pool.ts';
 import type { DeviceMemory } from '../memory/device-memory.ts';
 import type { DevmemSocket, SignalOptions } from './devmem-socket.ts';
 import type { Listener } from './listener.ts';
+import type { SocketOptionInputs } from './socket-options.ts';
 
 /** Device memory that receive queues land payload in. */
 export interface RxBinding extends AsyncDisposable {
@@ -41,6 +42,8 @@ export interface ListenOptions extends SignalOptions {
   into?: RxBinding;
   /** Connections that wait to be accepted, 128 by default. */
   backlog?: number;
+  /** Socket options of the listener, which the connections that it accepts inherit. */
+  options?: SocketOptionInputs;
 }
 
 export interface ConnectOptions extends SignalOptions {
@@ -51,6 +54,8 @@ export interface ConnectOptions extends SignalOptions {
   into?: RxBinding;
   localAddress?: string;
   localPort?: number;
+  /** Socket options that hold from the SYN on. */
+  options?: SocketOptionInputs;
 }
 
 /** A flow-steering (n-tuple) rule in text: what `ethtool -N` takes. */

@@ -1,8 +1,10 @@
 import type { TcpListener } from '../stack/tcp/listener.ts';
 import type { TcpConnection } from '../stack/tcp/connection.ts';
+import type { SocketOptionName, SocketOptionValues } from '../stack/tcp/options.ts';
 import type { DevmemSocket, SignalOptions } from './devmem-socket.ts';
 import type { Engine, Settling } from './engine.ts';
 import { Gate } from './gate.ts';
+import { checkReadable, checkSet, type SocketOptionInput } from './socket-options.ts';
 import type { SteeringLease } from './steering-lease.ts';
 
 /** Accepts connections, one after another: `for await (const socket of listener)`. */
@@ -14,6 +16,13 @@ export interface Listener extends AsyncIterable<DevmemSocket>, AsyncDisposable {
    * @throws DevmemError ENETDOWN when the link is gone; the signal's reason.
    */
   accept(options?: SignalOptions): Promise<DevmemSocket | null>;
+  /**
+   * Sets a socket option that connections accepted from now on inherit.
+   * @throws DevmemError as `DevmemSocket.setOption`.
+   */
+  setOption<Name extends SocketOptionName>(name: Name, value: SocketOptionInput<Name>): void;
+  /** @throws DevmemError ENOPROTOOPT: no such option. */
+  option<Name extends SocketOptionName>(name: Name): SocketOptionValues[Name];
   /** Ends listening: connections that nobody accepted are reset, those accepted go on. Idempotent. */
   close(): void;
   ref(): void;
@@ -69,6 +78,15 @@ export class UserListener implements Listener, Settling {
       if (socket === null) return;
       yield socket;
     }
+  }
+
+  setOption<Name extends SocketOptionName>(name: Name, value: SocketOptionInput<Name>): void {
+    checkSet(this.#listener.setOption(name, value), name, value, `setsockopt of port ${this.port}`);
+  }
+
+  option<Name extends SocketOptionName>(name: Name): SocketOptionValues[Name] {
+    checkReadable(name, `getsockopt of port ${this.port}`);
+    return this.#listener.option(name) as SocketOptionValues[Name];
   }
 
   settle(): void {

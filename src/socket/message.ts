@@ -52,6 +52,9 @@ export class Message {
   /** Whoever peeked is to return these tokens too, and the bytes come again. */
   peeked = false;
 
+  /** Bytes that were left to read behind these, if the socket's TCP_INQ is on; 1 for the end alone; else -1. */
+  inq = -1;
+
   #owner: TokenOwner | null = null;
   #buffer: Uint8Array = NO_BYTES;
   readonly #spare: Frag[] = [];
@@ -100,6 +103,7 @@ export class Message {
     this.linear = NO_BYTES;
     this.ordinary = false;
     this.peeked = false;
+    this.inq = -1;
     this.#owner = owner;
     const { frags } = this;
     while (frags.length > 0) this.#spare.push(frags.pop()!);

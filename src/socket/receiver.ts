@@ -44,6 +44,19 @@ export class Receiver {
   /** See `DevmemSocket.recvmsgSync`. `owner` is whom the message returns its tokens to. */
   recvmsg(message: Message, flags: number, owner: TokenOwner): number {
     message.begin(owner);
+    const bytes = this.#receive(message, flags);
+    if (bytes >= 0) message.inq = this.#leftBytes();
+    return bytes;
+  }
+
+  /** TCP_INQ: bytes left to read, or one that stands for the end of the stream; -1 unless it was asked for. */
+  #leftBytes(): number {
+    const { connection } = this.#status;
+    if (!connection.options.inq) return -1;
+    return this.#queue.bytes === 0 && connection.finReceived ? 1 : this.#queue.bytes;
+  }
+
+  #receive(message: Message, flags: number): number {
     const queue = this.#queue;
     if (queue.count === 0) return this.#status.receiveVerdict();
     if ((flags & MSG_TRUNC) !== 0) return this.#discard(message, flags);

@@ -14,7 +14,7 @@ const MAX_SOCKET_CHUNKS = 32;
 export interface ByteSink {
   readonly queuedOffset: number;
   readonly sendSpaceBytes: number;
-  send(region: MemoryRegion, offset: number, length: number): number;
+  send(region: MemoryRegion, offset: number, length: number, flags?: number): number;
 }
 
 /**
@@ -65,10 +65,10 @@ export class SendBuffer {
   }
 
   /**
-   * Copies bytes of `source` from `start` on and queues them.
+   * Copies bytes of `source` from `start` on and queues them. `flags` (MSG_MORE, MSG_EOR) are for the end of them.
    * @returns how many; fewer, or 0, when the send queue or the memory is full.
    */
-  write(sink: ByteSink, source: Uint8Array, start: number): number {
+  write(sink: ByteSink, source: Uint8Array, start: number, flags = 0): number {
     let at = start;
     while (at < source.length && sink.sendSpaceBytes > 0) {
       const chunk = this.#open();
@@ -79,7 +79,7 @@ export class SendBuffer {
         at === 0 && length === source.length ? source : source.subarray(at, at + length),
         offset,
       );
-      const accepted = sink.send(chunk.region, offset, length);
+      const accepted = sink.send(chunk.region, offset, length, at + length === source.length ? flags : 0);
       chunk.used += accepted;
       chunk.endOffset = sink.queuedOffset;
       at += accepted;

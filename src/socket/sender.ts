@@ -1,7 +1,8 @@
 import { ERRNO } from '../core/errno.ts';
 import { DevmemError, invalidArgument } from '../core/errors.ts';
 import type { DeviceMemory, MemoryUser } from '../memory/device-memory.ts';
-import type { SendFromOptions, SendmsgRequest, SignalOptions, SocketCounters } from './devmem-socket.ts';
+import type { RecordOptions, SendFromOptions, SendmsgRequest, SocketCounters, WriteOptions } from './devmem-socket.ts';
+import { MSG_EOR, MSG_MORE } from './flags.ts';
 import type { Gate } from './gate.ts';
 import { Mutex } from './mutex.ts';
 import { SendBuffer, type SendMemory } from './send-buffer.ts';
@@ -78,29 +79,30 @@ export class Sender {
     if (memory === undefined || memory.disposed) return -ERRNO.EINVAL;
     if (!this.#ledger.hasRoom) return -ERRNO.ENOBUFS;
     if (this.#turn.locked) return -ERRNO.EAGAIN;
-    const sent = this.#sendPieces(memory, request);
+    const sent = this.#sendPieces(memory, request, sendFlags(request));
     if (sent > 0) this.#ledger.recordZerocopy(this.#status.connection.queuedOffset);
     return sent;
   }
 
   /** See `DevmemSocket.writeSync`. */
-  write(bytes: Uint8Array, start: number): number {
+  write(bytes: Uint8Array, start: number, flags: number): number {
     checkBytes(bytes);
     if (this.#turn.locked) {
       const verdict = this.#status.sendVerdict();
       return verdict === 0 ? -ERRNO.EAGAIN : verdict;
     }
-    return this.#write(bytes, start);
+    return this.#write(bytes, start, flags);
   }
 
   /** See `DevmemSocket.write`. */
-  async writeAll(bytes: Uint8Array, options: SignalOptions, fail: (errno: number) => DevmemError): Promise<void> {
+  async writeAll(bytes: Uint8Array, options: WriteOptions, fail: (errno: number) => DevmemError): Promise<void> {
     checkBytes(bytes);
+    const flags = sendFlags(options);
     await this.#inTurn(options.signal, async () => {
       let at = 0;
       while (at < bytes.length) {
         options.signal?.throwIfAborted();
-        const sent = this.#write(bytes, at);
+        const sent = this.#write(bytes, at, flags);
         if (sent >= 0) at += sent;
         else if (sent === -ERRNO.EAGAIN) await this.#writable.wait(options.signal);
         else throw fail(sent);
@@ -113,6 +115,7 @@ export class Sender {
     const offset = options.offset ?? 0;
     const length = options.length ?? memory.sizeBytes - offset;
     const { signal } = options;
+    const flags = sendFlags(options);
     checkRange(memory, offset, length);
     const { connection } = this.#status;
     const lender = this.#lend(memory);
@@ -125,7 +128,7 @@ export class Sender {
           signal?.throwIfAborted();
           const verdict = this.#status.sendVerdict();
           if (verdict !== 0) throw fail(verdict);
-          const accepted = this.#queue(memory, offset + sent, length - sent);
+          const accepted = this.#queue(memory, offset + sent, length - sent, flags);
           sent += accepted;
           if (accepted === 0) await this.#writable.wait(signal);
         }
@@ -169,16 +172,18 @@ export class Sender {
     }
   }
 
-  #sendPieces(memory: DeviceMemory, request: SendmsgRequest): number {
+  #sendPieces(memory: DeviceMemory, request: SendmsgRequest, flags: number): number {
     let sent = 0;
-    for (const { offset, length } of request.iov) {
+    const last = request.iov.at(-1);
+    for (const piece of request.iov) {
+      const { offset, length } = piece;
       if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0) {
         return sent > 0 ? sent : -ERRNO.EINVAL;
       }
       if (offset >= memory.sizeBytes) return sent > 0 ? sent : -ERRNO.EFAULT;
       // A piece that reaches beyond the end is sent up to it: the kernel meets EFAULT only at the next page.
       const inside = Math.min(length, memory.sizeBytes - offset);
-      const accepted = this.#queue(memory, offset, inside);
+      const accepted = this.#queue(memory, offset, inside, piece === last ? flags : 0);
       sent += accepted;
       if (accepted < inside) return sent > 0 ? sent : -ERRNO.EAGAIN;
       if (inside < length) return sent;
@@ -186,9 +191,9 @@ export class Sender {
     return sent;
   }
 
-  #queue(memory: DeviceMemory, offset: number, length: number): number {
+  #queue(memory: DeviceMemory, offset: number, length: number, flags: number): number {
     const { connection } = this.#status;
-    const accepted = connection.send(memory, offset, length);
+    const accepted = connection.send(memory, offset, length, flags);
     if (accepted === 0) return 0;
     this.#lend(memory).endOffset = connection.queuedOffset;
     this.#counters.sentDmabufBytes += accepted;
@@ -206,12 +211,12 @@ export class Sender {
     return lender;
   }
 
-  #write(bytes: Uint8Array, start: number): number {
+  #write(bytes: Uint8Array, start: number, flags: number): number {
     const verdict = this.#status.sendVerdict();
     if (verdict !== 0) return verdict;
     if (start >= bytes.length) return 0;
     const { connection } = this.#status;
-    const sent = this.#buffer.write(connection, bytes, start);
+    const sent = this.#buffer.write(connection, bytes, start, flags);
     if (sent === 0) {
       const { freed } = this.#host.sendMemory;
       // Perhaps it is the memory, which all sockets share, and not this connection's queue that is full.
@@ -237,6 +242,11 @@ export class Sender {
 
 const BYTES_HINT = 'pass a Uint8Array; for text, Buffer.from(text) or toDuplex(), whose write() takes strings';
 const SENDMSG_HINT = 'pass { memory, iov: [{ offset, length }] }, or a Uint8Array; for text, Buffer.from(text)';
+
+/** The calls' options as the flags of the system call. */
+function sendFlags({ more, endOfRecord }: RecordOptions): number {
+  return (more === true ? MSG_MORE : 0) | (endOfRecord === true ? MSG_EOR : 0);
+}
 
 function checkBytes(bytes: unknown): void {
   if (!(bytes instanceof Uint8Array)) throw invalidArgument(`write of ${describe(bytes)}`, BYTES_HINT);

@@ -10,6 +10,7 @@ import type { Nic } from '../nic/nic.ts';
 import type { SteeringRule } from '../nic/steering.ts';
 import type { Stack } from '../stack/stack.ts';
 import type { TcpConnection } from '../stack/tcp/connection.ts';
+import type { SocketOptions } from '../stack/tcp/options.ts';
 import { IpAddress } from '../wire/address.ts';
 import { unwatchAbort, watchAbort } from './abort-watch.ts';
 import { UserRxBinding, UserTxBinding } from './bindings.ts';
@@ -32,6 +33,7 @@ import { UserListener, type Listener, type ListeningHost } from './listener.ts';
 import { linkDown } from './link-down.ts';
 import { SendMemory } from './send-buffer.ts';
 import { snapshot } from './snapshot.ts';
+import { makeOptions, type SocketOptionInputs } from './socket-options.ts';
 import { compileRule } from './steer-rule.ts';
 import { SteeringLease } from './steering-lease.ts';
 import { transmitted } from './transmit-fence.ts';
@@ -122,6 +124,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
         port: checkPort(options.port, 0),
         backlog: options.backlog ?? DEFAULT_BACKLOG,
         pool,
+        ...this.#optionsOf(options.options, 'listen'),
       });
       const { port } = listener;
       try {
@@ -155,6 +158,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
         local: options.localAddress === undefined ? null : this.#ownAddress(options.localAddress),
         localPort: options.localPort ?? 0,
         pool,
+        ...this.#optionsOf(options.options, 'connect'),
       },
       this.nowMicros(),
     );
@@ -333,6 +337,11 @@ export class UserHost implements Host, SocketHost, ListeningHost {
       throw invalidArgument(`binding ${into.dmabufId} is not one of this host's`, 'pass what bindRx of this host gave');
     }
     return binding.pool;
+  }
+
+  /** @throws DevmemError as `setOption`. */
+  #optionsOf(inputs: SocketOptionInputs | undefined, where: string): { options?: SocketOptions } {
+    return inputs === undefined ? {} : { options: makeOptions(inputs, this.stack.tcp.config, where) };
   }
 
   #ownAddress(text: string): IpAddress {

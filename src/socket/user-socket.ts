@@ -4,6 +4,8 @@ import type { DeviceMemory } from '../memory/device-memory.ts';
 import type { PagePool } from '../memory/page-pool.ts';
 import type { TokenRange } from '../memory/tokens.ts';
 import type { TcpConnection } from '../stack/tcp/connection.ts';
+import type { TcpInfo } from '../stack/tcp/info.ts';
+import type { SocketOptionName } from '../stack/tcp/options.ts';
 import {
   EVENT_ACKED,
   EVENT_CLOSED,
@@ -17,7 +19,7 @@ import {
   type CloseOptions,
   type SendFromOptions,
   type SendmsgRequest,
-  type SignalOptions,
+  type WriteOptions,
 } from './devmem-socket.ts';
 import type { Engine, Settling } from './engine.ts';
 import { MSG_SOCK_DEVMEM } from './flags.ts';
@@ -28,6 +30,7 @@ import { Receiver, type ReceivingHost } from './receiver.ts';
 import type { CompletionRange } from './send-ledger.ts';
 import { Sender, type SendingHost } from './sender.ts';
 import { snapshot } from './snapshot.ts';
+import { checkReadable, checkSet, type ReadableSocketOptions, type SocketOptionInput } from './socket-options.ts';
 import { SocketStatus } from './status.ts';
 import type { SteeringLease } from './steering-lease.ts';
 
@@ -161,7 +164,8 @@ export class UserSocket extends DevmemSocket implements Settling {
     this.#isListed = false;
     if ((events & (EVENT_CLOSED | EVENT_ERROR)) !== 0) this.#end(this.connection.errno);
     if ((events & EVENT_ACKED) !== 0) this.#sender.advance();
-    if ((events & (EVENT_READABLE | EVENT_CLOSED | EVENT_ERROR)) !== 0) this.readable.open();
+    const isOver = (events & (EVENT_CLOSED | EVENT_ERROR)) !== 0 || this.#isReadOver();
+    if (isOver || ((events & EVENT_READABLE) !== 0 && this.readableBytes >= this.#lowatBytes)) this.readable.open();
     if ((events & (EVENT_WRITABLE | EVENT_ACKED | EVENT_CONNECTED | EVENT_CLOSED | EVENT_ERROR)) !== 0) {
       this.writable.open();
     }
@@ -206,15 +210,15 @@ export class UserSocket extends DevmemSocket implements Settling {
     return this.#sender.sendmsg(request);
   }
 
-  writeSync(bytes: Uint8Array, start = 0): number {
-    return this.#sender.write(bytes, start);
+  writeSync(bytes: Uint8Array, start = 0, flags = 0): number {
+    return this.#sender.write(bytes, start, flags);
   }
 
   sendFrom(memory: DeviceMemory, options: SendFromOptions = {}): Promise<void> {
     return this.#sender.sendFrom(memory, options, (errno) => this.failure(errno, 'sendmsg'));
   }
 
-  write(bytes: Uint8Array, options: SignalOptions = {}): Promise<void> {
+  write(bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
     return this.#sender.writeAll(bytes, options, (errno) => this.failure(errno, 'sendmsg'));
   }
 
@@ -234,12 +238,12 @@ export class UserSocket extends DevmemSocket implements Settling {
     const wasClosed = this.#status.closed;
     this.#status.closed = true;
     if (!wasClosed) {
-      const isReset = this.readableBytes > 0;
+      const isReset = this.readableBytes > 0 || this.connection.options.lingerSeconds === 0;
       this.connection.close(this.#host.nowMicros());
       this.#release();
       if (isReset) this.#end(ERRNO.ECONNABORTED);
     }
-    await this.#finAcknowledged(options.timeoutMs ?? DEFAULT_LINGER_MS, options.signal);
+    await this.#finAcknowledged(options.timeoutMs ?? this.#lingerMs, options.signal);
     this.#unhold();
   }
 
@@ -266,6 +270,26 @@ export class UserSocket extends DevmemSocket implements Settling {
       tokensHeld: this.tokensHeld,
       counters: snapshot(this.counters),
     };
+  }
+
+  tcpInfo(): TcpInfo {
+    return this.connection.info(this.#host.nowMicros());
+  }
+
+  setOption<Name extends SocketOptionName>(name: Name, value: SocketOptionInput<Name>): void {
+    const verdict = this.connection.setOption(name, value, this.#host.nowMicros());
+    checkSet(verdict, name, value, this.#where('setsockopt'));
+    this.#host.kick();
+  }
+
+  option<Name extends keyof ReadableSocketOptions>(name: Name): ReadableSocketOptions[Name] {
+    checkReadable(name, this.#where('getsockopt'));
+    return this.connection.option(name, this.#host.nowMicros()) as ReadableSocketOptions[Name];
+  }
+
+  protected override awaitsMore(maxBytes: number): boolean {
+    if (this.closed || this.#isReadOver()) return false;
+    return this.readableBytes > 0 && this.readableBytes < Math.min(this.#lowatBytes, maxBytes);
   }
 
   get noDelay(): boolean {
@@ -295,6 +319,25 @@ export class UserSocket extends DevmemSocket implements Settling {
     if (!this.#isRef) return;
     this.#isRef = false;
     if (this.#holds) this.#host.engine.drop();
+  }
+
+  #where(call: string): string {
+    return `${call} ${this.localAddress}:${this.localPort} - ${this.remoteAddress}:${this.remotePort}`;
+  }
+
+  get #lowatBytes(): number {
+    return this.connection.options.receiveLowatBytes;
+  }
+
+  get #lingerMs(): number {
+    const { lingerSeconds } = this.connection.options;
+    return lingerSeconds < 0 ? DEFAULT_LINGER_MS : lingerSeconds * 1000;
+  }
+
+  /** Nothing more will come. */
+  #isReadOver(): boolean {
+    const { connection } = this;
+    return connection.finReceived || connection.errno !== 0 || connection.state === 'CLOSED';
   }
 
   /** Returns what the application and the queue hold, and wakes everybody who waits. */

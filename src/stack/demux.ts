@@ -4,8 +4,16 @@ import type { IpAddress } from '../wire/address.ts';
 /** Words of one key: local address, remote address, both ports. */
 export const FLOW_KEY_WORDS = 9;
 const INITIAL_SLOTS = 64;
-/** Grown above three quarters. */
+/** Doubled above three quarters, halved below an eighth. */
 const MAX_LOAD = 0.75;
+const MIN_LOAD = 0.125;
+
+/** What is found by its addresses and ports: they never change while it is in the table. */
+export interface Flow {
+  readonly route: { readonly source: IpAddress; readonly destination: IpAddress };
+  readonly localPort: number;
+  readonly remotePort: number;
+}
 
 /** Writes the key of a flow into `key`. */
 export function flowKey(
@@ -27,101 +35,144 @@ export function flowKey(
 }
 
 /**
- * From addresses and ports to what handles their segments: open addressing with linear probing, keys side by side in
- * one typed array, removal by shifting back, so there are no tombstones. The hash is multilinear with random keys: a peer
- * cannot choose addresses and ports that collide.
+ * From addresses and ports to what handles their segments: open addressing with linear probing, removal by shifting
+ * back, so there are no tombstones. A slot is the flow and 32 bits of hash: keys are compared in the flow itself, once
+ * the hash agrees, and growing hashes nothing anew.
+ *
+ * The hash is strongly universal (Lemire and Kaser 2014, MULTILINEAR over 16-bit characters, twice): whoever lacks the
+ * keys cannot choose addresses and ports, however many, that collide more often than random ones do.
  */
-export class FlowTable<T> {
-  #slots: (T | null)[];
-  #keys: Int32Array;
-  #mask: number;
+export class FlowTable<T extends Flow> {
+  #slots: (T | null)[] = emptySlots<T>(INITIAL_SLOTS);
+  #hashes: Int32Array = new Int32Array(INITIAL_SLOTS);
+  #mask: number = INITIAL_SLOTS - 1;
   #count = 0;
-  readonly #multipliers = new Int32Array(FLOW_KEY_WORDS);
-  readonly #seed: number;
+  /** For each word four multipliers: of its halves, for the upper and for the lower half of the hash. */
+  readonly #multipliers = new Int32Array(4 * FLOW_KEY_WORDS);
+  readonly #seedHigh: number;
+  readonly #seedLow: number;
 
   constructor(random: Random) {
-    for (let i = 0; i < FLOW_KEY_WORDS; i++) this.#multipliers[i] = random.u32() | 1;
-    this.#seed = random.u32() | 0;
-    this.#slots = Array.from<T | null>({ length: INITIAL_SLOTS }).fill(null);
-    this.#keys = new Int32Array(INITIAL_SLOTS * FLOW_KEY_WORDS);
-    this.#mask = INITIAL_SLOTS - 1;
+    for (let i = 0; i < this.#multipliers.length; i++) this.#multipliers[i] = random.u32();
+    this.#seedHigh = random.u32() | 0;
+    this.#seedLow = random.u32() | 0;
   }
 
   get size(): number {
     return this.#count;
   }
 
-  find(key: Int32Array): T | null {
-    for (let slot = this.#home(key, 0); this.#slots[slot] !== null; slot = (slot + 1) & this.#mask) {
-      if (this.#equals(slot, key)) return this.#slots[slot]!;
-    }
-    return null;
+  /** Slots that exist: the count of flows lies between an eighth and three quarters of it. */
+  get capacity(): number {
+    return this.#mask + 1;
   }
 
-  /** Adds a flow. False: there is one with this key already. */
-  add(key: Int32Array, value: T): boolean {
-    if (this.#count + 1 > this.#slots.length * MAX_LOAD) this.#grow();
-    let slot = this.#home(key, 0);
-    for (; this.#slots[slot] !== null; slot = (slot + 1) & this.#mask) {
-      if (this.#equals(slot, key)) return false;
+  find(key: Int32Array): T | null {
+    return this.#slots[this.#lookUp(key, this.#hash(key))]!;
+  }
+
+  /** Adds a flow under its key. False: there is one with this key already. */
+  add(key: Int32Array, flow: T): boolean {
+    const hash = this.#hash(key);
+    let slot = this.#lookUp(key, hash);
+    if (this.#slots[slot] !== null) return false;
+    if (this.#count + 1 > this.capacity * MAX_LOAD) {
+      this.#resize(this.capacity * 2);
+      slot = this.#lookUp(key, hash);
     }
-    this.#slots[slot] = value;
-    this.#keys.set(key, slot * FLOW_KEY_WORDS);
+    this.#slots[slot] = flow;
+    this.#hashes[slot] = hash;
     this.#count++;
     return true;
   }
 
   /** Removes a flow. False: there is none with this key. */
   remove(key: Int32Array): boolean {
-    let slot = this.#home(key, 0);
-    while (this.#slots[slot] !== null && !this.#equals(slot, key)) slot = (slot + 1) & this.#mask;
-    if (this.#slots[slot] === null) return false;
+    const slots = this.#slots;
+    const hashes = this.#hashes;
+    const mask = this.#mask;
+    let slot = this.#lookUp(key, this.#hash(key));
+    if (slots[slot] === null) return false;
     this.#count--;
-    this.#slots[slot] = null;
-    for (let next = (slot + 1) & this.#mask; this.#slots[next] !== null; next = (next + 1) & this.#mask) {
-      const home = this.#home(this.#keys, next * FLOW_KEY_WORDS);
+    slots[slot] = null;
+    for (let next = (slot + 1) & mask; slots[next] !== null; next = (next + 1) & mask) {
       // It may move back only if its home does not lie between the hole and itself.
-      if (((next - home) & this.#mask) < ((next - slot) & this.#mask)) continue;
-      this.#slots[slot] = this.#slots[next]!;
-      this.#keys.copyWithin(slot * FLOW_KEY_WORDS, next * FLOW_KEY_WORDS, (next + 1) * FLOW_KEY_WORDS);
-      this.#slots[next] = null;
+      if (((next - hashes[next]!) & mask) < ((next - slot) & mask)) continue;
+      slots[slot] = slots[next]!;
+      hashes[slot] = hashes[next]!;
+      slots[next] = null;
       slot = next;
     }
+    if (this.capacity > INITIAL_SLOTS && this.#count < this.capacity * MIN_LOAD) this.#resize(this.capacity / 2);
     return true;
   }
 
+  /** All flows. None must be added or removed meanwhile. */
   *values(): Generator<T> {
-    for (const value of this.#slots) if (value !== null) yield value;
+    for (const flow of this.#slots) if (flow !== null) yield flow;
   }
 
-  #home(words: Int32Array, at: number): number {
+  /** Slot by slot, whether it is taken: how well the hash spreads. */
+  *occupancy(): Generator<boolean> {
+    for (const flow of this.#slots) yield flow !== null;
+  }
+
+  /** The slot of a key's flow, or the free one where it would go. */
+  #lookUp(key: Int32Array, hash: number): number {
+    let slot = hash & this.#mask;
+    for (; this.#slots[slot] !== null; slot = (slot + 1) & this.#mask) {
+      if (this.#hashes[slot] === hash && hasKey(this.#slots[slot]!, key)) return slot;
+    }
+    return slot;
+  }
+
+  #hash(key: Int32Array): number {
     const k = this.#multipliers;
-    let hash = this.#seed;
-    for (let i = 0; i < FLOW_KEY_WORDS; i++) hash = (hash + Math.imul(words[at + i]!, k[i]!)) | 0;
-    hash ^= hash >>> 16;
-    hash = Math.imul(hash, 0x45d9f3b);
-    return (hash ^ (hash >>> 15)) & this.#mask;
+    let high = this.#seedHigh;
+    let low = this.#seedLow;
+    for (let word = 0, at = 0; word < FLOW_KEY_WORDS; word++, at += 4) {
+      const front = key[word]! >>> 16;
+      const back = key[word]! & 0xffff;
+      high = (high + Math.imul(front, k[at]!) + Math.imul(back, k[at + 1]!)) | 0;
+      low = (low + Math.imul(front, k[at + 2]!) + Math.imul(back, k[at + 3]!)) | 0;
+    }
+    // Only the upper halves of the sums are strongly universal.
+    return (high & 0xffff_0000) | (low >>> 16);
   }
 
-  #equals(slot: number, key: Int32Array): boolean {
-    const at = slot * FLOW_KEY_WORDS;
-    // The words that differ most often first: ports, then the last word of the remote address.
-    for (let i = FLOW_KEY_WORDS - 1; i >= 0; i--) if (this.#keys[at + i] !== key[i]) return false;
-    return true;
-  }
-
-  #grow(): void {
+  #resize(capacity: number): void {
     const slots = this.#slots;
-    const keys = this.#keys;
-    this.#slots = Array.from<T | null>({ length: slots.length * 2 }).fill(null);
-    this.#keys = new Int32Array(keys.length * 2);
-    this.#mask = this.#slots.length - 1;
+    const hashes = this.#hashes;
+    const mask = capacity - 1;
+    this.#slots = emptySlots<T>(capacity);
+    this.#hashes = new Int32Array(capacity);
+    this.#mask = mask;
     for (let i = 0; i < slots.length; i++) {
-      if (slots[i] === null) continue;
-      let slot = this.#home(keys, i * FLOW_KEY_WORDS);
-      while (this.#slots[slot] !== null) slot = (slot + 1) & this.#mask;
-      this.#slots[slot] = slots[i]!;
-      this.#keys.set(keys.subarray(i * FLOW_KEY_WORDS, (i + 1) * FLOW_KEY_WORDS), slot * FLOW_KEY_WORDS);
+      const flow = slots[i]!;
+      if (flow === null) continue;
+      let slot = hashes[i]! & mask;
+      while (this.#slots[slot] !== null) slot = (slot + 1) & mask;
+      this.#slots[slot] = flow;
+      this.#hashes[slot] = hashes[i]!;
     }
   }
+}
+
+function hasKey(flow: Flow, key: Int32Array): boolean {
+  const { source: local, destination: remote } = flow.route;
+  return (
+    key[8] === ((flow.localPort << 16) | flow.remotePort) &&
+    key[7] === remote.w3 &&
+    key[6] === remote.w2 &&
+    key[5] === remote.w1 &&
+    key[4] === remote.w0 &&
+    key[3] === local.w3 &&
+    key[2] === local.w2 &&
+    key[1] === local.w1 &&
+    key[0] === local.w0
+  );
+}
+
+function emptySlots<T>(length: number): (T | null)[] {
+  return Array.from<T | null>({ length }).fill(null);
 }

@@ -9,9 +9,12 @@ import {
   IPV4_HEADER_BYTES,
   IPV4_PROTOCOL_OFFSET,
   IPV4_TOTAL_LENGTH_OFFSET,
+  IPV4_TTL_OFFSET,
+  ipv4TrafficClass,
 } from '../wire/ipv4.ts';
-import { emitIpv6, IPV6_HEADER_BYTES, IPV6_NEXT_HEADER_OFFSET, IPV6_PAYLOAD_LENGTH_OFFSET } from '../wire/ipv6.ts';
+import { emitIpv6, IPV6_HEADER_BYTES, IPV6_HOP_LIMIT_OFFSET, IPV6_NEXT_HEADER_OFFSET, IPV6_PAYLOAD_LENGTH_OFFSET } from '../wire/ipv6.ts';
 import { PROTOCOL_ICMP } from '../wire/protocols.ts';
+import { writeTrafficClass } from '../wire/traffic-class.ts';
 import type { InterfaceAddresses } from './addresses.ts';
 import type { IpCounters } from './counters.ts';
 import type { NetDevice } from './device.ts';
@@ -73,7 +76,7 @@ export class IpSender implements IpOutput {
     return route;
   }
 
-  begin(route: Route, protocol: number, nowMicros: number): TxFrame | null {
+  begin(route: Route, protocol: number, nowMicros: number, trafficClass = 0): TxFrame | null {
     const neighbor = route.neighbor;
     if (
       (neighbor === null || neighbor.version !== route.neighborVersion || nowMicros >= neighbor.freshUntilMicros) &&
@@ -85,6 +88,7 @@ export class IpSender implements IpOutput {
     tx.clear();
     tx.bytes.set(route.template);
     tx.bytes[L3 + (route.family === 4 ? IPV4_PROTOCOL_OFFSET : IPV6_NEXT_HEADER_OFFSET)] = protocol;
+    if (trafficClass !== 0) writeTrafficClass(tx.bytes, L3, trafficClass);
     tx.l3Offset = L3;
     tx.l4Offset = route.templateBytes;
     tx.headerBytes = route.templateBytes;
@@ -100,11 +104,19 @@ export class IpSender implements IpOutput {
     if (route.family === 4) {
       if (ipBytes > MAX_LENGTH_FIELD) return -ERRNO.EMSGSIZE;
       view.setUint16(L3 + IPV4_TOTAL_LENGTH_OFFSET, ipBytes);
-      view.setUint16(L3 + IPV4_CHECKSUM_OFFSET, foldChecksum(route.templateSum + ipBytes + tx.protocol));
+      const trafficClass = ipv4TrafficClass(view, L3);
+      let sum = route.templateSum + ipBytes + tx.protocol + trafficClass;
+      if (tx.hopLimit > 0) {
+        // In one's complement, what goes is what comes of the rest of 16 bits.
+        sum += 0xffff - (view.getUint8(L3 + IPV4_TTL_OFFSET) << 8) + (tx.hopLimit << 8);
+        view.setUint8(L3 + IPV4_TTL_OFFSET, tx.hopLimit);
+      }
+      view.setUint16(L3 + IPV4_CHECKSUM_OFFSET, foldChecksum(sum));
     } else {
       const payloadBytes = ipBytes - IPV6_HEADER_BYTES;
       if (payloadBytes > MAX_LENGTH_FIELD) return -ERRNO.EMSGSIZE;
       view.setUint16(L3 + IPV6_PAYLOAD_LENGTH_OFFSET, payloadBytes);
+      if (tx.hopLimit > 0) view.setUint8(L3 + IPV6_HOP_LIMIT_OFFSET, tx.hopLimit);
     }
     const sent = this.#nic.transmit();
     if (sent > 0) this.#counters.txPackets++;

@@ -90,8 +90,9 @@ export interface IpOutput {
   /**
    * Lays Ethernet and IP header into the NIC's frame builder. Null: the next hop is being resolved (come again at the
    * next `handle`), or `route.state` is `failed` (EHOSTUNREACH).
+   * @param trafficClass the whole byte: DSCP in the upper six bits, ECN in the lower two; 0 by default.
    */
-  begin(route: Route, protocol: number, nowMicros: number): TxFrame | null;
+  begin(route: Route, protocol: number, nowMicros: number, trafficClass?: number): TxFrame | null;
   /** Fills in lengths and checksums and transmits: > 0 sent, 0 link full, < 0 -errno. */
   send(route: Route, tx: TxFrame): number;
   /** The peer has answered by this route: its next hop is reachable (RFC 4861 §7.3.1). */

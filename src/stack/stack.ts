@@ -161,7 +161,7 @@ export class Stack implements PacketSink, Solicitor, AddressProber {
     work += this.#outbox.flush(this.neighbors.resolvedEpoch, nowMicros);
     if (this.#echo.lentCount > 0) work += this.#echo.reclaim();
     work += this.tcp.pollTimers(nowMicros);
-    this.tcp.flush(nowMicros);
+    work += this.tcp.flush(nowMicros);
     return work + (this.nic.txMark() - mark);
   }
 

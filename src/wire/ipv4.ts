@@ -29,7 +29,7 @@ const TOS = 1;
 export const IPV4_TOTAL_LENGTH_OFFSET = 2;
 const IPV4_ID_OFFSET = 4;
 const FLAGS_OFFSET = 6;
-const TTL = 8;
+export const IPV4_TTL_OFFSET = 8;
 export const IPV4_PROTOCOL_OFFSET = 9;
 export const IPV4_CHECKSUM_OFFSET = 10;
 const IPV4_SOURCE_OFFSET = 12;
@@ -99,7 +99,7 @@ export function ipv4FragmentOffsetBytes(view: DataView, offset: number): number 
 }
 
 export function ipv4Ttl(view: DataView, offset: number): number {
-  return view.getUint8(offset + TTL);
+  return view.getUint8(offset + IPV4_TTL_OFFSET);
 }
 
 export function ipv4Protocol(view: DataView, offset: number): number {
@@ -184,7 +184,7 @@ export function emitIpv4(
   view.setUint16(offset + IPV4_TOTAL_LENGTH_OFFSET, totalBytes);
   view.setUint16(offset + IPV4_ID_OFFSET, id);
   view.setUint16(offset + FLAGS_OFFSET, flags);
-  view.setUint16(offset + TTL, life);
+  view.setUint16(offset + IPV4_TTL_OFFSET, life);
   view.setUint16(offset + IPV4_CHECKSUM_OFFSET, foldChecksum(sum));
   view.setInt32(offset + IPV4_SOURCE_OFFSET, from);
   view.setInt32(offset + IPV4_DESTINATION_OFFSET, to);

@@ -28,7 +28,7 @@ export const IPV6_MINIMUM_MTU_BYTES = 1280;
 const VERSION_CLASS_FLOW = 0;
 export const IPV6_PAYLOAD_LENGTH_OFFSET = 4;
 export const IPV6_NEXT_HEADER_OFFSET = 6;
-const IPV6_HOP_LIMIT_OFFSET = 7;
+export const IPV6_HOP_LIMIT_OFFSET = 7;
 export const IPV6_SOURCE_OFFSET = 8;
 export const IPV6_DESTINATION_OFFSET = 24;
 

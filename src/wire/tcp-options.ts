@@ -1,6 +1,6 @@
 /**
- * TCP options: the kinds of RFC 9293 §3.2, RFC 7323 (window scale, timestamps) and RFC 2018 (SACK). One pass into a
- * reused summary; unknown kinds are skipped by their length.
+ * TCP options: the kinds of RFC 9293 §3.2, RFC 7323 (window scale, timestamps), RFC 2018 (SACK) and RFC 9768 (AccECN).
+ * One pass into a reused summary; unknown kinds are skipped by their length.
  *
  *     +--------+--------+---------
  *     |  Kind  | Length |  Length - 2 bytes ...      (kinds 0 and 1: the kind byte alone)
@@ -15,6 +15,17 @@ const KIND_WINDOW_SCALE = 3;
 const KIND_SACK_PERMITTED = 4;
 const KIND_SACK = 5;
 const KIND_TIMESTAMPS = 8;
+/** RFC 2385 and RFC 5925: signatures. */
+const KIND_MD5_SIGNATURE = 19;
+const KIND_AUTHENTICATION = 29;
+/** RFC 7413 §4.1.1, and its form before it had a kind of its own: kind 254 with a magic number. */
+const KIND_FAST_OPEN = 34;
+const KIND_EXPERIMENT = 254;
+const FAST_OPEN_MAGIC = 0xf989;
+/** RFC 9768 §3.2.3: the counters in the order EE0B, ECEB, EE1B. */
+export const KIND_ACCURATE_ECN_0 = 172;
+/** The same in the order EE1B, ECEB, EE0B. */
+export const KIND_ACCURATE_ECN_1 = 174;
 
 const MSS_BYTES = 4;
 const WINDOW_SCALE_BYTES = 3;
@@ -22,10 +33,23 @@ const SACK_PERMITTED_BYTES = 2;
 const TIMESTAMPS_BYTES = 10;
 const SACK_BLOCK_BYTES = 8;
 
+const FAST_OPEN_BYTES = 2;
+const EXPERIMENTAL_FAST_OPEN_BYTES = 4;
+const MIN_FAST_OPEN_COOKIE_BYTES = 4;
+/** RFC 7413 §4.1.1. */
+export const MAX_FAST_OPEN_COOKIE_BYTES = 16;
+/** The room behind the fixed header (RFC 9293 §3.1): its length is told in 4 bits, of 4 bytes each. */
+export const MAX_OPTION_BYTES = 40;
 /** As many as fit into 40 bytes of options (RFC 2018 §3). */
 export const MAX_SACK_BLOCKS = 4;
 /** RFC 7323 §2.3: a larger shift count is used as 14. */
 export const MAX_WINDOW_SCALE = 14;
+/** Counters of one AccECN option at most, and the bytes of each. */
+export const MAX_ACCURATE_ECN_COUNTERS = 3;
+export const ACCURATE_ECN_COUNTER_BYTES = 3;
+/** Of an AccECN option without counters. */
+export const ACCURATE_ECN_BYTES = 2;
+const COUNTER_MASK = 0xff_ffff;
 /** `emitTimestamps` with the two NOPs that align it (RFC 7323 appendix A). */
 export const TIMESTAMPS_OPTION_BYTES = 12;
 
@@ -44,6 +68,19 @@ export class TcpOptions {
   /** Edges of the blocks, as int32 sequence numbers; the first `sackCount` entries count. */
   readonly sackLeft: Int32Array = new Int32Array(MAX_SACK_BLOCKS);
   readonly sackRight: Int32Array = new Int32Array(MAX_SACK_BLOCKS);
+  /** KIND_ACCURATE_ECN_0 or KIND_ACCURATE_ECN_1; 0: absent. */
+  accurateEcnKind = 0;
+  accurateEcnCount = 0;
+  /** The first `accurateEcnCount` entries count: 24 bits each, in the order that the kind says, as on the wire. */
+  readonly accurateEcnCounters: Int32Array = new Int32Array(MAX_ACCURATE_ECN_COUNTERS);
+  /** The AccECN option had a length that no number of counters explains. What counters it holds count all the same. */
+  accurateEcnIsOdd = false;
+  /** Length of the Fast Open cookie: -1: no option; 0: one is asked for. */
+  fastOpenBytes = -1;
+  fastOpenIsExperimental = false;
+  readonly fastOpenCookie: Uint8Array = new Uint8Array(MAX_FAST_OPEN_COOKIE_BYTES);
+  /** The segment is signed (RFC 2385, RFC 5925). */
+  isSigned = false;
 
   reset(): void {
     this.mss = 0;
@@ -53,6 +90,12 @@ export class TcpOptions {
     this.timestampValue = 0;
     this.timestampEcho = 0;
     this.sackCount = 0;
+    this.accurateEcnKind = 0;
+    this.accurateEcnCount = 0;
+    this.accurateEcnIsOdd = false;
+    this.fastOpenBytes = -1;
+    this.fastOpenIsExperimental = false;
+    this.isSigned = false;
   }
 }
 
@@ -112,8 +155,35 @@ function parseOption(
     case KIND_SACK_PERMITTED:
       if (length === SACK_PERMITTED_BYTES) out.sackPermitted = true;
       return;
+    case KIND_FAST_OPEN:
+      parseFastOpen(bytes, at + FAST_OPEN_BYTES, at + length, false, out);
+      return;
+    case KIND_EXPERIMENT:
+      if (length >= EXPERIMENTAL_FAST_OPEN_BYTES && view.getUint16(at + 2) === FAST_OPEN_MAGIC) {
+        parseFastOpen(bytes, at + EXPERIMENTAL_FAST_OPEN_BYTES, at + length, true, out);
+      }
+      return;
+    case KIND_MD5_SIGNATURE:
+    case KIND_AUTHENTICATION:
+      out.isSigned = true;
+      return;
+    case KIND_ACCURATE_ECN_0:
+    case KIND_ACCURATE_ECN_1:
+      parseAccurateEcn(bytes, at, kind, length, out);
+      return;
     default:
   }
+}
+
+/** A cookie of another length than RFC 7413 §4.1.1 has counts as no option at all. */
+function parseFastOpen(bytes: Uint8Array, start: number, end: number, isExperimental: boolean, out: TcpOptions): void {
+  const length = end - start;
+  if (length !== 0 && (length < MIN_FAST_OPEN_COOKIE_BYTES || length > MAX_FAST_OPEN_COOKIE_BYTES || length % 2 !== 0)) {
+    return;
+  }
+  out.fastOpenBytes = length;
+  out.fastOpenIsExperimental = isExperimental;
+  for (let i = 0; i < length; i++) out.fastOpenCookie[i] = bytes[start + i]!;
 }
 
 function parseSack(view: DataView, at: number, length: number, out: TcpOptions): void {
@@ -126,9 +196,22 @@ function parseSack(view: DataView, at: number, length: number, out: TcpOptions):
   out.sackCount = count;
 }
 
+/** RFC 9768 §3.2.3: as many whole counters as the length allows, up to three; what remains is for later versions. */
+function parseAccurateEcn(bytes: Uint8Array, at: number, kind: number, length: number, out: TcpOptions): void {
+  const count = Math.min(Math.floor((length - 2) / ACCURATE_ECN_COUNTER_BYTES), MAX_ACCURATE_ECN_COUNTERS);
+  for (let i = 0; i < count; i++) {
+    const field = at + 2 + i * ACCURATE_ECN_COUNTER_BYTES;
+    out.accurateEcnCounters[i] = (bytes[field]! << 16) | (bytes[field + 1]! << 8) | bytes[field + 2]!;
+  }
+  out.accurateEcnKind = kind;
+  out.accurateEcnCount = count;
+  out.accurateEcnIsOdd = length !== 2 + count * ACCURATE_ECN_COUNTER_BYTES;
+}
+
 /**
  * The options of a SYN, padded to a multiple of 4 with NOPs in front. `mss` 0, `windowScale` -1 and false leave an
- * option out. Returns the bytes written, at most 24.
+ * option out. `accurateEcnCounters` of an AccECN option are sent, at their initial values; -1: no option. Returns the
+ * bytes written, at most 36.
  */
 export function emitSynOptions(
   bytes: Uint8Array,
@@ -140,6 +223,7 @@ export function emitSynOptions(
   timestamps: boolean,
   timestampValue: number,
   timestampEcho: number,
+  accurateEcnCounters = -1,
 ): number {
   let at = offset;
   if (mss > 0) {
@@ -147,6 +231,7 @@ export function emitSynOptions(
     view.setUint16(at + 2, mss);
     at += MSS_BYTES;
   }
+  if (accurateEcnCounters >= 0 && !timestamps) at += emitInitialAccurateEcn(bytes, view, at, accurateEcnCounters);
   if (sackPermitted) {
     // In the two bytes that would otherwise be the NOPs before the timestamps.
     if (!timestamps) {
@@ -163,6 +248,7 @@ export function emitSynOptions(
     }
     at += emitBareTimestamps(view, at, timestampValue, timestampEcho);
   }
+  if (accurateEcnCounters >= 0 && timestamps) at += emitInitialAccurateEcn(bytes, view, at, accurateEcnCounters);
   if (windowScale >= 0) {
     bytes[at] = KIND_NOP;
     bytes[at + 1] = KIND_WINDOW_SCALE;
@@ -192,6 +278,65 @@ export function emitSack(view: DataView, offset: number, lefts: Int32Array, righ
   return 2 + length;
 }
 
+/**
+ * An AccECN option (RFC 9768 §3.2.3) with the first `count` (0 to 3) of three counters, of which the lower 24 bits are
+ * sent. Not padded: 2 + 3 × count bytes.
+ * @param kind says the order: KIND_ACCURATE_ECN_0 or KIND_ACCURATE_ECN_1.
+ */
+export function emitAccurateEcn(
+  view: DataView,
+  offset: number,
+  kind: number,
+  count: number,
+  first: number,
+  second: number,
+  third: number,
+): number {
+  const length = 2 + count * ACCURATE_ECN_COUNTER_BYTES;
+  view.setUint16(offset, (kind << 8) | length);
+  if (count > 0) emitCounter(view, offset + 2, first);
+  if (count > 1) emitCounter(view, offset + 5, second);
+  if (count > 2) emitCounter(view, offset + 8, third);
+  return length;
+}
+
+/** RFC 9768 §3.2.3.2.1: on a SYN-ACK, nothing has been counted yet. Padded to a multiple of 4. */
+function emitInitialAccurateEcn(bytes: Uint8Array, view: DataView, offset: number, count: number): number {
+  const length = emitAccurateEcn(view, offset, KIND_ACCURATE_ECN_1, count, 1, 0, 1);
+  return length + emitPadding(bytes, offset + length, offset + ((length + 3) & ~3));
+}
+
+function emitCounter(view: DataView, offset: number, value: number): void {
+  const low = value & COUNTER_MASK;
+  view.setUint16(offset, low >>> 8);
+  view.setUint8(offset + 2, low & 0xff);
+}
+
+/** NOPs up to `end`. */
+export function emitPadding(bytes: Uint8Array, offset: number, end: number): number {
+  bytes.fill(KIND_NOP, offset, end);
+  return end - offset;
+}
+
+/** The Fast Open option, padded with NOPs behind it. An empty cookie asks for one. Returns the bytes written. */
+export function emitFastOpen(
+  bytes: Uint8Array,
+  view: DataView,
+  offset: number,
+  cookie: Uint8Array,
+  isExperimental: boolean,
+): number {
+  const headBytes = isExperimental ? EXPERIMENTAL_FAST_OPEN_BYTES : FAST_OPEN_BYTES;
+  const length = headBytes + cookie.length;
+  bytes[offset] = isExperimental ? KIND_EXPERIMENT : KIND_FAST_OPEN;
+  bytes[offset + 1] = length;
+  if (isExperimental) view.setUint16(offset + 2, FAST_OPEN_MAGIC);
+  bytes.set(cookie, offset + headBytes);
+  const padded = Math.ceil(length / 4) * 4;
+  bytes.fill(KIND_NOP, offset + length, offset + padded);
+  return padded;
+}
+
 function emitBareTimestamps(view: DataView, offset: number, value: number, echo: number): number {
   view.setUint16(offset, (KIND_TIMESTAMPS << 8) | TIMESTAMPS_BYTES);
   view.setInt32(offset + 2, value);
@@ -199,7 +344,7 @@ function emitBareTimestamps(view: DataView, offset: number, value: number, echo:
   return TIMESTAMPS_BYTES;
 }
 
-/** `<mss 1460,sackOK,ts 1/0,ws 7,sack 5-9>`; empty if nothing was said. */
+/** `<mss 1460,sackOK,ts 1/0,ws 7,sack 5-9,ecn e1b 1 ceb 0 e0b 1>`; empty if nothing was said. */
 export function describeTcpOptions(options: TcpOptions): string {
   const parts: string[] = [];
   if (options.mss > 0) parts.push(`mss ${options.mss}`);
@@ -209,5 +354,24 @@ export function describeTcpOptions(options: TcpOptions): string {
   for (let i = 0; i < options.sackCount; i++) {
     parts.push(`sack ${options.sackLeft[i]! >>> 0}-${options.sackRight[i]! >>> 0}`);
   }
+  if (options.accurateEcnKind !== 0) parts.push(describeAccurateEcn(options));
+  if (options.fastOpenBytes >= 0) parts.push(describeFastOpen(options));
+  if (options.isSigned) parts.push('signed');
   return parts.length === 0 ? '' : `<${parts.join(',')}>`;
+}
+
+function describeFastOpen(options: TcpOptions): string {
+  const cookie = Buffer.from(options.fastOpenCookie.subarray(0, options.fastOpenBytes)).toString('hex');
+  return `${options.fastOpenIsExperimental ? 'tfo-exp' : 'tfo'} ${cookie || 'request'}`;
+}
+
+const COUNTER_NAMES = ['e0b', 'ceb', 'e1b'] as const;
+
+function describeAccurateEcn(options: TcpOptions): string {
+  const isReversed = options.accurateEcnKind === KIND_ACCURATE_ECN_1;
+  let text = 'ecn';
+  for (let i = 0; i < options.accurateEcnCount; i++) {
+    text += ` ${COUNTER_NAMES[isReversed ? 2 - i : i]!} ${options.accurateEcnCounters[i]!}`;
+  }
+  return text;
 }

@@ -10,9 +10,9 @@
  *     +---------------------------------------------------------------+
  *     |                     Acknowledgment Number                     |
  *     +-------+-------+-+-+-+-+-+-+-+-+-------------------------------+
- *     | Data  |       |C|E|U|A|P|R|S|F|                               |
- *     | Offset|  0    |W|C|R|C|S|S|Y|I|            Window             |
- *     |       |       |R|E|G|K|H|T|N|N|                               |
+ *     | Data  |     |A|C|E|U|A|P|R|S|F|                               |
+ *     | Offset|  0  |E|W|C|R|C|S|S|Y|I|            Window             |
+ *     |       |     | |R|E|G|K|H|T|N|N|                               |
  *     +-------+-------+-+-+-+-+-+-+-+-+-------------------------------+
  *     |           Checksum            |        Urgent Pointer         |
  *     +-------------------------------+-------------------------------+
@@ -28,10 +28,11 @@ const DESTINATION_PORT = 2;
 const TCP_SEQUENCE_OFFSET = 4;
 const ACKNOWLEDGMENT = 8;
 const DATA_OFFSET = 12;
-const TCP_FLAGS_OFFSET = 13;
 const WINDOW = 14;
 export const TCP_CHECKSUM_OFFSET = 16;
 const URGENT_POINTER = 18;
+/** AE and the eight flags behind it. */
+const FLAGS_MASK = 0x1ff;
 
 export const TCP_FIN = 0x01;
 export const TCP_SYN = 0x02;
@@ -42,6 +43,12 @@ export const TCP_URG = 0x20;
 /** RFC 3168 §6.1. */
 export const TCP_ECE = 0x40;
 export const TCP_CWR = 0x80;
+/** RFC 9768 §3.1: with CWR and ECE, in this order, the ACE field. */
+export const TCP_AE = 0x100;
+/** The ACE field, in place. */
+export const TCP_ACE: number = TCP_AE | TCP_CWR | TCP_ECE;
+/** The ACE field as a number is `(flags & TCP_ACE) >>> TCP_ACE_SHIFT`. */
+export const TCP_ACE_SHIFT = 6;
 
 export function checkTcp(bytes: Uint8Array, offset: number, end: number): number {
   if (end - offset < TCP_HEADER_BYTES) return TRUNCATED;
@@ -72,8 +79,9 @@ export function tcpHeaderBytes(view: DataView, offset: number): number {
   return (view.getUint8(offset + DATA_OFFSET) >>> 4) << 2;
 }
 
+/** Nine bits: TCP_AE above the eight of the flags byte. */
 export function tcpFlags(view: DataView, offset: number): number {
-  return view.getUint8(offset + TCP_FLAGS_OFFSET);
+  return view.getUint16(offset + DATA_OFFSET) & FLAGS_MASK;
 }
 
 /** As it stands in the header: not scaled (RFC 7323 §2.2). */
@@ -106,14 +114,15 @@ export function emitTcp(
   view.setUint16(offset + DESTINATION_PORT, destinationPort);
   view.setInt32(offset + TCP_SEQUENCE_OFFSET, sequence);
   view.setInt32(offset + ACKNOWLEDGMENT, acknowledgment);
-  view.setUint16(offset + DATA_OFFSET, ((headerBytes >>> 2) << 12) | (flags & 0xff));
+  view.setUint16(offset + DATA_OFFSET, ((headerBytes >>> 2) << 12) | (flags & FLAGS_MASK));
   view.setUint16(offset + WINDOW, window);
   view.setUint16(offset + TCP_CHECKSUM_OFFSET, 0);
   view.setUint16(offset + URGENT_POINTER, urgentPointer);
   return headerBytes;
 }
 
-const FLAG_LETTERS = 'FSRPAUEC';
+/** The last one is AE, as tcpdump writes it. */
+const FLAG_LETTERS = 'FSRPAUECe';
 
 /** `SA`, `A`, `FPA`; `.` for none. */
 export function describeTcpFlags(flags: number): string {

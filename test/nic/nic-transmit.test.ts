@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SeededRandom } from '../../src/core/random.ts';
-import { FRAME_NEEDS_CHECKSUM, GSO_TCPV4, GSO_TCPV6, type LinkOffloads } from '../../src/link/link.ts';
+import { FRAME_NEEDS_CHECKSUM, GSO_ECN, GSO_TCPV4, GSO_TCPV6, type LinkOffloads } from '../../src/link/link.ts';
 import { HostRegion } from '../../src/memory/region.ts';
 import { Nic, RX_PACKET } from '../../src/nic/nic.ts';
 import { IpAddress } from '../../src/wire/address.ts';
 import { emitEthernet, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../src/wire/ethernet.ts';
 import { emitIpv4, ipv4Id } from '../../src/wire/ipv4.ts';
 import { emitIpv6 } from '../../src/wire/ipv6.ts';
-import { emitTcp, TCP_ACK, TCP_FIN, TCP_PSH, tcpFlags, tcpSequence } from '../../src/wire/tcp.ts';
+import { emitTcp, TCP_ACE, TCP_ACK, TCP_AE, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, tcpFlags, tcpSequence } from '../../src/wire/tcp.ts';
 import { FrameLink } from '../../testing/frame-link.ts';
 import { LOCAL_MAC, patternBytes, PEER_MAC } from '../../testing/frames.ts';
 
@@ -21,7 +21,7 @@ function bench(offloads: LinkOffloads): { link: FrameLink; nic: Nic } {
 }
 
 /** Lays a TCP frame in `nic.tx` whose payload comes in pieces of the given lengths. */
-function lay(nic: Nic, family: 4 | 6, pieces: number[]): Uint8Array {
+function lay(nic: Nic, family: 4 | 6, pieces: number[], extraFlags = 0): Uint8Array {
   const { tx } = nic;
   const total = pieces.reduce((sum, piece) => sum + piece, 0);
   const payload = patternBytes(total);
@@ -33,7 +33,7 @@ function lay(nic: Nic, family: 4 | 6, pieces: number[]): Uint8Array {
   const to = IpAddress.parse(family === 4 ? '10.0.0.2' : 'fd00::2')!;
   if (family === 4) emitIpv4(tx.view, 14, from, to, 6, 40 + total, 64, 100, true, 0);
   else emitIpv6(tx.view, 14, from, to, 6, 20 + total, 64, 0, 0);
-  emitTcp(tx.view, tx.l4Offset, 1, 5201, 0x7fff_fff0, 7, 20, TCP_ACK | TCP_PSH | TCP_FIN, 1000, 0);
+  emitTcp(tx.view, tx.l4Offset, 1, 5201, 0x7fff_fff0, 7, 20, TCP_ACK | TCP_PSH | TCP_FIN | extraFlags, 1000, 0);
   tx.headerBytes = tx.l4Offset + 20;
   tx.protocol = 6;
   tx.needsChecksum = true;
@@ -95,6 +95,41 @@ for (const family of [4, 6] as const) {
       assert.equal(link.sent.length, 1);
       assert.equal(link.sent[0]!.gsoType, family === 4 ? GSO_TCPV4 : GSO_TCPV6);
       assert.equal(link.sent[0]!.gsoSizeBytes, 1440);
+    });
+
+    test('CWR stays with the first segment of a burst (RFC 3168 section 6.1.2)', () => {
+      const { link, nic } = bench(NONE);
+      lay(nic, family, [5000], TCP_CWR | TCP_ECE);
+      nic.tx.gsoSizeBytes = 1440;
+      assert.ok(nic.transmit() > 0);
+      const flags = receiveAll(link.sent).map((segment) => segment.flags & TCP_ACE);
+      assert.deepEqual(flags, [TCP_CWR | TCP_ECE, TCP_ECE, TCP_ECE, TCP_ECE]);
+      const offloading = bench(ALL);
+      lay(offloading.nic, family, [5000], TCP_CWR);
+      offloading.nic.tx.gsoSizeBytes = 1440;
+      assert.ok(offloading.nic.transmit() > 0);
+      assert.equal(offloading.link.sent[0]!.gsoType, (family === 4 ? GSO_TCPV4 : GSO_TCPV6) | GSO_ECN);
+    });
+
+    test('but as a part of the ACE field it stands in all, whatever the link offers (RFC 9768 section 3.2.2)', () => {
+      for (const offloads of [NONE, ALL]) {
+        const { link, nic } = bench(offloads);
+        lay(nic, family, [5000], TCP_AE | TCP_CWR);
+        nic.tx.gsoSizeBytes = 1440;
+        nic.tx.repeatsCwr = true;
+        assert.ok(nic.transmit() > 0);
+        assert.equal(link.sent.length, 4);
+        for (const { bytes } of link.sent) {
+          const view = new DataView(bytes.buffer, bytes.byteOffset);
+          assert.equal(tcpFlags(view, family === 4 ? 34 : 54) & TCP_ACE, TCP_AE | TCP_CWR);
+        }
+      }
+      const { link, nic } = bench(ALL);
+      lay(nic, family, [5000], TCP_AE | TCP_ECE);
+      nic.tx.gsoSizeBytes = 1440;
+      nic.tx.repeatsCwr = true;
+      assert.ok(nic.transmit() > 0);
+      assert.equal(link.sent.length, 1, 'without CWR there is nothing to repeat');
     });
 
     test('segments in software for one that does not: sequence, lengths, flags, checksums', () => {

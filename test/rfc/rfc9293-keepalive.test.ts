@@ -44,7 +44,7 @@ test("§3.8.4: the peer's probe is answered", () => {
 
 test('RFC 5482: the user timeout ends a connection whose data nobody acknowledges', () => {
   const wire = new WireScript().established();
-  wire.connection!.userTimeoutMicros = 3_000_000;
+  assert.equal(wire.connection!.setOption('TCP_USER_TIMEOUT', 3000, wire.nowMicros), 0);
   wire.send(10).after(2900).expectState('ESTABLISHED').after(200).expectState('CLOSED');
   assert.equal(wire.connection!.errno, 110);
 });

@@ -70,7 +70,7 @@ test('corked writes arrive together and in order', async () => {
 });
 
 test('not reading holds the writer back, in bounds', async () => {
-  await using pair = await openPair();
+  await using pair = await openPair({ receiver: { tcp: { receiveBufferInitialBytes: MiB } } });
   await using c = await connectInto(pair, 256 * KiB);
   const client = c.peer.toDuplex();
   let produced = 0;

@@ -53,7 +53,8 @@ test('what had arrived can still be read, then readers and writers are told', as
   let gate: GatedLink | null = null;
   await using source = await DeviceMemory.allocate({ sizeBytes: MiB });
   await using pair = await openPair({
-    receiver: { wrapLink: (inner) => (link = new DeletableLink(inner)) },
+    // All of what is sent is accepted at once.
+    receiver: { wrapLink: (inner) => (link = new DeletableLink(inner)), tcp: { sendBufferInitialBytes: MiB } },
     sender: { wrapLink: (inner) => (gate = new GatedLink(inner)), tcp: { retries: 1, minRtoMicros: 5000 } },
   });
   await using c = await connectInto(pair);

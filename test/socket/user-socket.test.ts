@@ -202,7 +202,7 @@ test('recvmsgSync fills the same objects again', async () => {
 });
 
 test('larger chunks make fewer fragments', async () => {
-  await using pair = await openPair();
+  await using pair = await openPair({ receiver: { tcp: { receiveBufferInitialBytes: 4 * MiB } } });
   await using c = await connectInto(pair, 4 * MiB, 64 * KiB);
   await c.peer.write(pattern(MiB));
   await queued(c.socket, MiB);
@@ -214,7 +214,7 @@ test('larger chunks make fewer fragments', async () => {
 });
 
 test('conservation is looked at while data is queued, tokens are out and sends are under way', async () => {
-  await using pair = await openPair();
+  await using pair = await openPair({ receiver: { tcp: { receiveBufferInitialBytes: MiB } } });
   await using c = await connectInto(pair, 256 * KiB);
   const writing = c.peer.write(pattern(2 * MiB)).catch(() => {});
   await queued(c.socket, 100_000);

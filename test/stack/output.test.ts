@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parsePrefix, type Prefix } from '../../src/wire/address.ts';
 import { ARP_REQUEST } from '../../src/wire/arp.ts';
-import { address, arpFrame, LOCAL4, LOCAL6, PEER4 } from '../../testing/ip-frames.ts';
+import { ipv4ChecksumValid } from '../../src/wire/ipv4.ts';
+import { trafficClass as readTrafficClass } from '../../src/wire/traffic-class.ts';
+import { address, arpFrame, LOCAL4, LOCAL6, PEER4, PEER6, solicitationFrame } from '../../testing/ip-frames.ts';
 import { StackHost } from '../../testing/stack-host.ts';
 
 function prefix(text: string): Prefix {
@@ -100,4 +102,32 @@ test('forward progress keeps the next hop reachable', () => {
   host.stack.output.begin(route, 6, host.nowMicros);
   host.stack.output.confirm(route, host.nowMicros);
   assert.equal([...host.stack.neighbors][0]!.state, 'REACHABLE');
+});
+
+test('the traffic class is in the header, and the checksum right, in both versions', () => {
+  for (const [peer, family] of [
+    [PEER4, 4],
+    [PEER6, 6],
+  ] as const) {
+    const host = new StackHost();
+    host.receive(
+      family === 4
+        ? arpFrame({ operation: ARP_REQUEST, target: LOCAL4 })
+        : solicitationFrame(LOCAL6),
+    );
+    host.take();
+    const { output } = host.stack;
+    for (const trafficClass of [0, 1, 2, 3, 0xb8, 0xff, 0]) {
+      const route = output.route(address(peer), null)!;
+      const tx = output.begin(route, 6, host.nowMicros, trafficClass)!;
+      tx.bytes.fill(0, tx.l4Offset, tx.l4Offset + 20);
+      tx.bytes[tx.l4Offset + 12] = 0x50;
+      tx.headerBytes = tx.l4Offset + 20;
+      assert.ok(output.send(route, tx) > 0);
+      const [frame] = host.take();
+      const view = new DataView(frame!.buffer, frame!.byteOffset, frame!.byteLength);
+      assert.equal(readTrafficClass(frame!, 14), trafficClass);
+      if (family === 4) assert.ok(ipv4ChecksumValid(frame!, view, 14));
+    }
+  }
 });

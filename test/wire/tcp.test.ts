@@ -7,8 +7,12 @@ import {
   describeTcp,
   describeTcpFlags,
   emitTcp,
+  TCP_ACE,
+  TCP_ACE_SHIFT,
   TCP_ACK,
+  TCP_AE,
   TCP_CHECKSUM_OFFSET,
+  TCP_CWR,
   TCP_ECE,
   TCP_PSH,
   TCP_SYN,
@@ -25,9 +29,12 @@ import {
 } from '../../src/wire/tcp.ts';
 import {
   describeTcpOptions,
+  emitAccurateEcn,
   emitSack,
   emitSynOptions,
   emitTimestamps,
+  KIND_ACCURATE_ECN_0,
+  KIND_ACCURATE_ECN_1,
   parseTcpOptions,
   TcpOptions,
 } from '../../src/wire/tcp-options.ts';
@@ -44,7 +51,7 @@ import {
 } from '../../src/wire/udp.ts';
 import { MALFORMED, TRUNCATED } from '../../src/wire/verdict.ts';
 import { capturedFrames } from '../../testing/captured-frames.ts';
-import { buffer, codecSuite, fromHex, i32, u16, u8 } from '../../testing/codec-suite.ts';
+import { buffer, codecSuite, fromHex, i32, u16 } from '../../testing/codec-suite.ts';
 
 codecSuite({
   name: 'tcp',
@@ -54,7 +61,7 @@ codecSuite({
     sequence: i32,
     acknowledgment: i32,
     headerBytes: fc.integer({ min: 5, max: 15 }).map((words) => words * 4),
-    flags: u8,
+    flags: fc.integer({ min: 0, max: 0x1ff }),
     window: u16,
     urgentPointer: u16,
     checksum: fc.constant<number>(0),
@@ -176,6 +183,7 @@ describe('header lengths', () => {
     assert.equal(describeTcpFlags(0), '.');
     assert.equal(describeTcpFlags(0xff), 'FSRPAUEC');
     assert.equal(describeTcpFlags(TCP_URG | TCP_ECE), 'UE');
+    assert.equal(describeTcpFlags(0x1ff), 'FSRPAUECe');
   });
 });
 
@@ -286,8 +294,73 @@ describe('options', () => {
     assert.deepEqual(options, new TcpOptions());
   });
 
+  test('AccECN options of 0 to 3 counters in both orders are read back (RFC 9768 section 3.2.3)', () => {
+    const counter = fc.integer({ min: 0, max: 0xff_ffff });
+    const kinds = fc.constantFrom(KIND_ACCURATE_ECN_0, KIND_ACCURATE_ECN_1);
+    fc.assert(
+      fc.property(kinds, fc.integer({ min: 0, max: 3 }), counter, counter, counter, (kind, count, a, b, c) => {
+        const { bytes, view } = buffer(20, 0xee);
+        const length = emitAccurateEcn(view, 0, kind, count, a, b, c);
+        assert.equal(length, [2, 5, 8, 11][count]);
+        assert.equal(bytes[length], 0xee);
+        const options = new TcpOptions();
+        assert.equal(parseTcpOptions(bytes, view, 0, length, options), 0);
+        assert.equal(options.accurateEcnKind, kind);
+        assert.deepEqual([...options.accurateEcnCounters.slice(0, options.accurateEcnCount)], [a, b, c].slice(0, count));
+        assert.equal(options.accurateEcnIsOdd, false);
+      }),
+    );
+  });
+
+  test('of a counter the lower 24 bits are sent', () => {
+    const { view, bytes } = buffer(20);
+    emitAccurateEcn(view, 0, KIND_ACCURATE_ECN_1, 3, 2 ** 24 + 5, 2 ** 40 + 6, 2 ** 31 + 0xff_ffff);
+    assert.deepEqual([...bytes.slice(0, 11)], [174, 11, 0, 0, 5, 0, 0, 6, 0xff, 0xff, 0xff]);
+  });
+
+  test('an AccECN option of another length holds the whole counters within it, three at most', () => {
+    for (const [content, counters] of [
+      [[172, 3, 9], []],
+      [[172, 4, 9, 9], []],
+      [[174, 7, 0, 0, 1, 9, 9], [1]],
+      [[174, 9, 0, 0, 1, 0, 0, 2, 9], [1, 2]],
+      [[172, 14, 0, 0, 1, 0, 0, 2, 0, 0, 3, 9, 9, 9], [1, 2, 3]],
+    ] as const) {
+      const { verdict, options } = parse(content);
+      assert.equal(verdict, 0);
+      assert.equal(options.accurateEcnKind, content[0]);
+      assert.deepEqual([...options.accurateEcnCounters.slice(0, options.accurateEcnCount)], counters);
+      assert.equal(options.accurateEcnIsOdd, true);
+    }
+  });
+
+  test('a SYN-ACK has its AccECN option behind the timestamps, or before SACK-permitted', () => {
+    const { bytes, view } = buffer(60);
+    for (const timestamps of [true, false]) {
+      const length = emitSynOptions(bytes, view, 0, 1460, 8, true, timestamps, 7, 9, 3);
+      assert.equal(length, timestamps ? 32 : 24);
+      const { options } = parse(bytes.slice(0, length));
+      const stamp = timestamps ? 'ts 7/9,' : '';
+      assert.equal(describeTcpOptions(options), `<mss 1460,sackOK,${stamp}ws 8,ecn e1b 1 ceb 0 e0b 1>`);
+      assert.equal(bytes[timestamps ? 16 : 4], KIND_ACCURATE_ECN_1);
+    }
+  });
+
+  test('AE is the bit before CWR and ECE: the three make the ACE field', () => {
+    const { view } = buffer(20);
+    for (let ace = 0; ace < 8; ace++) {
+      emitTcp(view, 0, 1, 2, 3, 4, 20, TCP_ACK | (ace << TCP_ACE_SHIFT), 5, 6);
+      const flags = tcpFlags(view, 0);
+      assert.equal((flags & TCP_ACE) >>> TCP_ACE_SHIFT, ace);
+      assert.equal((flags & TCP_AE) !== 0, (ace & 4) !== 0);
+      assert.equal((flags & TCP_CWR) !== 0, (ace & 2) !== 0);
+      assert.equal((flags & TCP_ECE) !== 0, (ace & 1) !== 0);
+      assert.equal(tcpHeaderBytes(view, 0), 20);
+    }
+  });
+
   test('any bytes end in a verdict that no byte outside can change', () => {
-    const kinds = fc.constantFrom(0, 1, 2, 3, 4, 5, 8, 10, 34, 18, 253);
+    const kinds = fc.constantFrom(0, 1, 2, 3, 4, 5, 8, 10, 34, 18, 172, 174, 253);
     const content = fc.oneof(
       fc.uint8Array({ maxLength: 40 }),
       fc.array(kinds, { maxLength: 40 }).map((list) => Uint8Array.from(list)),

@@ -2,7 +2,10 @@ import type { Clock } from '../../core/clock.ts';
 import { invalidArgument } from '../../core/errors.ts';
 import type { Random } from '../../core/random.ts';
 import { MiB } from '../../core/units.ts';
+import { flattenFrame } from '../copy.ts';
 import { FrameList, MAX_FRAME_BYTES, type Link, type LinkOffloads } from '../link.ts';
+import { markCongestion, QUEUE_MARK_OR_DROP, QUEUE_PASS, QueueManagement } from './bottleneck.ts';
+import type { QueueManagementOptions } from './bottleneck.ts';
 import { DelayQueue } from './delay-queue.ts';
 
 const MICROS_PER_SECOND = 1_000_000;
@@ -14,7 +17,7 @@ const WIRE_OVERHEAD_BYTES = 24;
 /** Frames taken from the inner link in one `readFrame`. */
 const MAX_INTAKE_FRAMES = 256;
 
-export interface DelayOptions {
+export interface DelayOptions extends QueueManagementOptions {
   /** From writing a frame to the other end's reading it, beside its own time on the wire. */
   delayMicros?: number;
   /** Up to this much more, evenly distributed (needs `random`). Frames stay in order. */
@@ -33,6 +36,10 @@ export class DelayCounters {
   passed = 0;
   /** Lost because `queueBytes` were waiting already. */
   tailDropped = 0;
+  /** Lost because frames had waited too long (CoDel). */
+  managementDropped = 0;
+  /** Marked Congestion Experienced. */
+  marked = 0;
 }
 
 /** The sending side of a wire: a bounded queue, a rate, and the way to the other end. */
@@ -44,6 +51,8 @@ class DelayLine {
   readonly #random: Random | null;
   readonly #bitsPerSecond: number;
   readonly #queueBytes: number;
+  readonly #management: QueueManagement | null;
+  readonly #view: DataView;
   /** When the wire is free again. */
   #busyUntil = 0;
   #lastDue = 0;
@@ -62,16 +71,35 @@ class DelayLine {
     const wanted =
       2 * MAX_FRAME_BYTES + 2 * (Number.isFinite(onTheWay) ? this.#queueBytes + onTheWay : MIN_STORE_BYTES);
     this.queue = new DelayQueue(Math.min(Math.max(Math.ceil(wanted), MIN_STORE_BYTES), MAX_STORE_BYTES));
+    const isManaged = options.markAboveMicros !== undefined || options.codelTargetMicros !== undefined;
+    this.#management = isManaged ? new QueueManagement(options) : null;
+    const { mapping } = this.queue.memory;
+    this.#view = new DataView(mapping.buffer, mapping.byteOffset, mapping.byteLength);
   }
 
-  /** When a frame that comes now is through, or -1: the queue has no room for it. */
-  schedule(nowMicros: number, length: number): number {
+  /** Takes in, or drops, a frame whose bytes lie where `queue.place` said; `frame` has its offload fields. */
+  take(offset: number, length: number, frame: FrameList, nowMicros: number): void {
     const startMicros = Math.max(nowMicros, this.#busyUntil);
-    const waitingBytes = ((startMicros - nowMicros) * this.#bitsPerSecond) / 8 / MICROS_PER_SECOND;
-    if (startMicros > nowMicros && waitingBytes + length > this.#queueBytes) {
+    const waitMicros = startMicros - nowMicros;
+    const waitingBytes = (waitMicros * this.#bitsPerSecond) / 8 / MICROS_PER_SECOND;
+    if (waitMicros > 0 && waitingBytes + length > this.#queueBytes) {
       this.counters.tailDropped++;
-      return -1;
+      return;
     }
+    const verdict = this.#management === null ? QUEUE_PASS : this.#management.judge(startMicros, waitMicros);
+    if (verdict !== QUEUE_PASS) {
+      const isMarked = markCongestion(this.queue.memory.mapping, this.#view, offset, length);
+      if (isMarked) this.counters.marked++;
+      else if (verdict === QUEUE_MARK_OR_DROP) {
+        this.counters.managementDropped++;
+        return;
+      }
+    }
+    this.queue.commit(offset, length, this.#schedule(startMicros, length), frame);
+  }
+
+  /** When a frame that begins to leave at `startMicros` is through. */
+  #schedule(startMicros: number, length: number): number {
     this.#busyUntil = startMicros + ((length + WIRE_OVERHEAD_BYTES) * 8 * MICROS_PER_SECOND) / this.#bitsPerSecond;
     const jitter = this.#jitterMicros > 0 ? (this.#random!.u32() / 0x1_0000_0000) * this.#jitterMicros : 0;
     this.#lastDue = Math.max(this.#lastDue, this.#busyUntil + this.#delayMicros + jitter);
@@ -80,7 +108,10 @@ class DelayLine {
 }
 
 /**
- * A link with the length, the rate and the bounded queue of a real one. Frames are copied and keep their order; a 64
+ * A link with the length, the rate and the bounded queue of a real one, which may be managed: the bottleneck of a path.
+ * `new DelayLink(inner, clock, { delayMicros: 20_000, bitsPerSecond: 100e6, queueBytes: 500_000 })` around both ends of
+ * a cable with `direction: 'write'`, or around one end both ways, is a path of 100 Mbit/s with a round trip of 40 ms
+ * and a queue of one bandwidth-delay product; `codelTargetMicros: 5000` manages it. Frames are copied and keep their order; a 64
  * KiB frame of segmentation offload is delayed as one.
  */
 export class DelayLink implements Link {
@@ -145,10 +176,11 @@ export class DelayLink implements Link {
     const line = this.#writes;
     const length = gather.totalBytes;
     if (line === null) return this.#inner.writeFrame(gather);
-    if (line.queue.place(length) < 0) return 0;
-    const dueMicros = line.schedule(nowMicros, length);
+    const offset = line.queue.place(length);
+    if (offset < 0) return 0;
     this.#framesTaken++;
-    if (dueMicros >= 0) line.queue.push(gather, dueMicros);
+    flattenFrame(gather, line.queue.memory.mapping, offset, length);
+    line.take(offset, length, gather, nowMicros);
     this.#sendDue(nowMicros);
     return length;
   }
@@ -185,8 +217,7 @@ export class DelayLink implements Link {
       frame.push(queue.memory, offset, MAX_FRAME_BYTES);
       const length = this.#inner.readFrame(frame);
       if (length <= 0) return length;
-      const dueMicros = line.schedule(nowMicros, length);
-      if (dueMicros >= 0) queue.commit(offset, length, dueMicros, frame);
+      line.take(offset, length, frame, nowMicros);
     }
     return 0;
   }

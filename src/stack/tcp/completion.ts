@@ -1,4 +1,5 @@
 const INITIAL_ENTRIES = 8;
+const EMPTY = new Float64Array(0);
 /** Acknowledged ranges that wait for the NIC; more are merged into the last. */
 const MAX_ENTRIES = 1024;
 
@@ -7,8 +8,8 @@ const MAX_ENTRIES = 1024;
  * transmission that covers it. A queue of (stream offset, NIC mark), both growing.
  */
 export class CompletionQueue {
-  #offsets = new Float64Array(INITIAL_ENTRIES);
-  #marks = new Float64Array(INITIAL_ENTRIES);
+  #offsets: Float64Array = EMPTY;
+  #marks: Float64Array = EMPTY;
   #head = 0;
   #count = 0;
   completedOffset = 0;
@@ -26,8 +27,8 @@ export class CompletionQueue {
         if (mark > this.#marks[tail]!) this.#marks[tail] = mark;
         return;
       }
-      if (this.#count === this.#offsets.length) this.#grow();
     }
+    if (this.#count === this.#offsets.length) this.#grow();
     const slot = (this.#head + this.#count) & (this.#offsets.length - 1);
     this.#offsets[slot] = offset;
     this.#marks[slot] = mark;
@@ -47,8 +48,8 @@ export class CompletionQueue {
 
   #grow(): void {
     const length = this.#offsets.length;
-    const offsets = new Float64Array(length * 2);
-    const marks = new Float64Array(length * 2);
+    const offsets = new Float64Array(Math.max(INITIAL_ENTRIES, length * 2));
+    const marks = new Float64Array(Math.max(INITIAL_ENTRIES, length * 2));
     for (let i = 0; i < this.#count; i++) {
       offsets[i] = this.#offsets[(this.#head + i) & (length - 1)]!;
       marks[i] = this.#marks[(this.#head + i) & (length - 1)]!;

@@ -4,41 +4,34 @@ import type { FragQueue } from '../../memory/frag-queue.ts';
 import type { PagePool } from '../../memory/page-pool.ts';
 import type { MemoryRegion } from '../../memory/region.ts';
 import type { IpAddress } from '../../wire/address.ts';
-import { sequenceDifference } from '../../wire/sequence.ts';
 import { TCP_HEADER_BYTES } from '../../wire/tcp.ts';
 import { TIMESTAMPS_OPTION_BYTES } from '../../wire/tcp-options.ts';
 import type { Route } from '../route.ts';
+import { flushAck, openWindow } from './acknowledge.ts';
+import { abandon, abort, close, finish, sendReset } from './closing.ts';
 import { DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6, MIN_SEND_MSS } from './config.ts';
-import { EMIT_BLOCKED, EMIT_SENT, EMIT_UNREACHABLE } from './emit.ts';
+import type { Ecn } from './ecn.ts';
+import { EMIT_SENT, EMIT_UNREACHABLE } from './emit.ts';
+import type { FastOpen } from './fast-open.ts';
 import { Handshake } from './handshake.ts';
 import { tcpInfo, type TcpInfo } from './info.ts';
 import { Keepalive } from './keepalive.ts';
 import type { TcpLayer } from './layer.ts';
 import type { TcpListener } from './listener.ts';
+import type { SocketOptions } from './options.ts';
 import { followPathMtu } from './path-mtu.ts';
+import type { PathSearch } from './path-search.ts';
 import { Receiver } from './receive.ts';
+import { RecordEnds } from './record-ends.ts';
 import type { Segment } from './segment.ts';
 import { Sender } from './send.ts';
-import {
-  canReceive,
-  canTransmit,
-  EVENT_ACKED,
-  EVENT_CLOSED,
-  EVENT_ERROR,
-  EVENT_READABLE,
-  EVENT_WRITABLE,
-  isSynchronized,
-  type TcpState,
-} from './state.ts';
-import {
-  TIMER_DELAYED_ACK,
-  TIMER_KEEPALIVE,
-  TIMER_LINGER,
-  TIMER_PERSIST,
-  TIMER_RETRANSMIT,
-  TimerRows,
-  type TimerOwner,
-} from './timers.ts';
+import { isSendable, noteChrono, sendLimitBytes, SEND_MORE, SEND_RECORD } from './send-buffer.ts';
+import type { SendChrono } from './send-chrono.ts';
+import { option, setOption } from './set-option.ts';
+import { timerExpired } from './timeouts.ts';
+import { canTransmit, EVENT_ACKED, EVENT_WRITABLE, isSynchronized, type TcpState } from './state.ts';
+import type { TimeWait } from './time-wait.ts';
+import { TIMER_DELAYED_ACK, TIMER_PERSIST, TimerRows, type TimerOwner } from './timers.ts';
 
 const IPV4_HEADER_BYTES = 20;
 const IPV6_HEADER_BYTES = 40;
@@ -54,6 +47,7 @@ export interface TcpObserver {
  * leave in `flush`, once for all that happened since the last.
  */
 export class TcpConnection implements TimerOwner {
+  readonly layer: TcpLayer;
   readonly localAddress: IpAddress;
   readonly localPort: number;
   readonly remoteAddress: IpAddress;
@@ -64,6 +58,12 @@ export class TcpConnection implements TimerOwner {
   readonly timers: TimerRows;
   readonly handshake: Handshake;
   readonly keepalive: Keepalive;
+  /** Fast Open (RFC 7413): null where neither side has asked for it. */
+  fastOpen: FastOpen | null = null;
+  /** What answers the peer once the connection is in TIME-WAIT. */
+  timeWait: TimeWait | null = null;
+  /** Explicit congestion notification: null where it is neither asked for nor agreed on. */
+  ecn: Ecn | null = null;
   /** The listener that it came from, until it is accepted. */
   listener: TcpListener | null = null;
   observer: TcpObserver | null = null;
@@ -80,7 +80,22 @@ export class TcpConnection implements TimerOwner {
   pathMtuBytes: number;
   /** Payload of a full segment: the peer's MSS or the path's, less the options of every segment. */
   segmentBytes: number = MIN_SEND_MSS;
-  userTimeoutMicros: number;
+  /** What its socket options say: its layer's or its listener's, until one of its own is set. */
+  options: SocketOptions;
+  /** Stream offset up to which segments go out however small: the application has asked for it. */
+  pushOffset = 0;
+  /** Stream offset behind the last write that said that no more follows: PSH stands there. */
+  writeEndOffset = 0;
+  /** The last write said that more follows (MSG_MORE); until an acknowledgment comes. */
+  hasMore = false;
+  /** Ends of records (MSG_EOR) that are not yet acknowledged; made when the first is written. */
+  records: RecordEnds | null = null;
+  /** What sending has spent its time on; made when the first data is sent. */
+  chrono: SendChrono | null = null;
+  /** When the peer's window was found shut by a probe, until it opens; -1. */
+  probingSinceMicros = -1;
+  /** The search for the path's MTU (RFC 8899), while there is one. */
+  pathSearch: PathSearch | null = null;
 
   segmentsIn = 0;
   segmentsOut = 0;
@@ -93,19 +108,28 @@ export class TcpConnection implements TimerOwner {
   /** New data or an acknowledgment of new data has come since the last flush: the way to the peer and back works. */
   hasProgress = false;
 
+  /** The application has called `close` or `abort`. */
+  isClosedByApplication = false;
+  /** Closed by its application, and counted as such by the layer. */
+  isOrphan = false;
+  /** SO_ERROR has told `errno`. */
+  isErrorTaken = false;
+  /** The NIC's mark behind the last transmission, once the connection has ended. */
+  releaseMark = 0;
+
   /** In the layer's list of connections to flush. */
   isQueued = false;
+  /** In its list of those that were flushed in vain. */
+  isBlocked = false;
   /** In the layer's list of connections that wait for memory. */
   isListedStarved = false;
 
+  /** `send` has taken less than it was given: the application waits for EVENT_WRITABLE. */
+  wantsSpace = false;
+
   #state: TcpState = 'CLOSED';
   #events = 0;
-  #wantsSpace = false;
-  #isClosedByApplication = false;
   #timestampOffset = 0;
-  /** The NIC's mark behind the last transmission, once the connection has ended. */
-  #releaseMark = 0;
-  readonly #layer: TcpLayer;
 
   constructor(
     layer: TcpLayer,
@@ -114,9 +138,11 @@ export class TcpConnection implements TimerOwner {
     remotePort: number,
     pool: PagePool,
     timestampOffset: number,
+    options: SocketOptions = layer.options,
   ) {
     const { config } = layer;
-    this.#layer = layer;
+    this.options = options;
+    this.layer = layer;
     this.route = route;
     this.localAddress = route.source;
     this.localPort = localPort;
@@ -125,20 +151,20 @@ export class TcpConnection implements TimerOwner {
     this.timestampsEnabled = config.timestamps;
     this.sackEnabled = config.selectiveAck;
     this.offersScaling = config.windowScaling;
-    this.userTimeoutMicros = config.userTimeoutMicros;
     this.pathMtuBytes = route.mtuBytes;
     this.peerMss = route.family === 4 ? DEFAULT_MSS_IPV4 : DEFAULT_MSS_IPV6;
     this.#timestampOffset = timestampOffset;
-    this.receiver = new Receiver(pool, config, layer.counters);
+    this.receiver = new Receiver(pool, options, config, layer.counters);
     this.sender = new Sender(this, layer.writer, layer.marks, config, layer.counters);
     this.timers = new TimerRows(layer.timers, this);
     this.handshake = new Handshake(this, layer);
     this.keepalive = new Keepalive(this, layer);
-    this.receiver.open(this.#pathMss());
+    this.sender.noDelay = options.noDelay;
+    this.receiver.open(this.#ownMss());
   }
 
   get state(): TcpState {
-    return this.#state;
+    return this.timeWait === null || !this.timeWait.isOver ? this.#state : 'CLOSED';
   }
 
   /** In-order payload, references only. */
@@ -153,7 +179,8 @@ export class TcpConnection implements TimerOwner {
 
   /** Bytes that `send` would take now. */
   get sendSpaceBytes(): number {
-    return this.#maySend() ? this.sender.spaceBytes : 0;
+    if (this.#state === 'SYN-SENT') return this.isClosedByApplication ? 0 : this.handshake.synSpaceBytes;
+    return this.#maySend() && isSendable(this) ? this.sender.spaceBytes : 0;
   }
 
   /** Stream bytes accepted by `send` so far. */
@@ -171,7 +198,7 @@ export class TcpConnection implements TimerOwner {
    * not completed may change too.
    */
   get isMemoryReleased(): boolean {
-    return this.#state === 'CLOSED' && this.#layer.marks.txDone(this.#releaseMark);
+    return this.#state === 'CLOSED' && this.layer.marks.txDone(this.releaseMark);
   }
 
   get noDelay(): boolean {
@@ -179,13 +206,11 @@ export class TcpConnection implements TimerOwner {
   }
 
   set noDelay(noDelay: boolean) {
-    this.sender.noDelay = noDelay;
-    if (noDelay) this.touch();
+    this.setOption('TCP_NODELAY', Number(noDelay), 0);
   }
 
-  /** The application has called `close` or `abort`. */
-  get isClosedByApplication(): boolean {
-    return this.#isClosedByApplication;
+  get userTimeoutMicros(): number {
+    return this.options.userTimeoutMicros;
   }
 
   /** Payload bytes of the segments sent, and the most that the peer may send in one. */
@@ -194,19 +219,27 @@ export class TcpConnection implements TimerOwner {
   }
 
   /** The application took bytes out of `receiveQueue`; it may still hold their pages. */
-  consumed(_bytes: number, _nowMicros: number): void {
-    this.receiver.drained();
+  consumed(_bytes: number, nowMicros: number): void {
+    this.receiver.drained(nowMicros);
     this.touch();
   }
 
   /**
    * Queues a reference to bytes, which must not change until `completedOffset` has passed them.
+   * @param flags SEND_MORE, SEND_RECORD.
    * @returns the bytes accepted, from the front: 0 if there is no send space or the connection sends no more.
    */
-  send(region: MemoryRegion, offset: number, length: number): number {
+  send(region: MemoryRegion, offset: number, length: number, flags = 0): number {
     const accepted = Math.min(length, this.sendSpaceBytes);
-    if (accepted < length) this.#wantsSpace = true;
+    if (accepted < length) this.wantsSpace = true;
     if (accepted === 0 || !this.sender.queue.push(region, offset, accepted)) return 0;
+    if (this.fastOpen !== null) this.handshake.release();
+    this.hasMore = (flags & SEND_MORE) !== 0;
+    if (!this.hasMore) this.writeEndOffset = this.queuedOffset;
+    if ((flags & SEND_RECORD) !== 0 && accepted === length) {
+      this.records ??= new RecordEnds();
+      this.records.push(this.queuedOffset);
+    }
     this.touch();
     return accepted;
   }
@@ -221,20 +254,7 @@ export class TcpConnection implements TimerOwner {
 
   /** The application is done with both directions: FIN behind what is queued, or a reset if it leaves data unread. */
   close(nowMicros: number): void {
-    if (this.#isClosedByApplication) return;
-    const hasUnread = this.receiver.queue.count > 0 || !this.receiver.reassembly.isEmpty;
-    this.#isClosedByApplication = true;
-    if (this.#state === 'SYN-SENT') {
-      this.#finish(0);
-    } else if (hasUnread && isSynchronized(this.#state) && this.#state !== 'TIME-WAIT') {
-      this.abort(nowMicros); // RFC 2525 §2.17
-    } else {
-      this.shutdown(nowMicros);
-      if (this.#state === 'FIN-WAIT-2') this.#startLinger(nowMicros, this.#layer.config.finWait2Micros);
-    }
-    this.receiver.clear();
-    // Whatever payload comes from now on is answered with a reset: it needs no memory.
-    this.receiver.window.close();
+    close(this, nowMicros);
   }
 
   /**
@@ -242,9 +262,7 @@ export class TcpConnection implements TimerOwner {
    * CLOSING, LAST-ACK and TIME-WAIT).
    */
   abort(nowMicros: number): void {
-    const isOver = this.#state === 'CLOSING' || this.#state === 'LAST-ACK' || this.#state === 'TIME-WAIT';
-    if (!isOver && (isSynchronized(this.#state) || this.#state === 'SYN-RECEIVED')) this.#sendReset(nowMicros);
-    this.abandon();
+    abort(this, nowMicros);
   }
 
   /**
@@ -252,9 +270,7 @@ export class TcpConnection implements TimerOwner {
    * FIN included. A reset then would destroy what the peer's application has not read yet.
    */
   abandon(): void {
-    this.#isClosedByApplication = true;
-    if (this.#state !== 'CLOSED') this.#finish(this.#state === 'TIME-WAIT' ? 0 : ERRNO.ECONNABORTED);
-    this.receiver.clear();
+    abandon(this);
   }
 
   /**
@@ -262,7 +278,24 @@ export class TcpConnection implements TimerOwner {
    * @param idleMicros of silence before the first probe; 0: as before, which at first is the configuration's.
    */
   setKeepalive(enabled: boolean, nowMicros: number, idleMicros = 0): void {
-    this.keepalive.switch(enabled, idleMicros, nowMicros);
+    if (idleMicros > 0) {
+      this.options = this.options.own(this.layer.config);
+      this.options.keepaliveIdleMicros = idleMicros;
+    }
+    this.setOption('SO_KEEPALIVE', Number(enabled), nowMicros);
+  }
+
+  /**
+   * Sets a socket option by its usual name.
+   * @returns 0, or a negative errno: see `storeOption`; EINVAL for one that comes too late.
+   */
+  setOption(name: string, value: unknown, nowMicros: number): number {
+    return setOption(this, name, value, nowMicros);
+  }
+
+  /** The value of an option, or a negative errno: ENOPROTOOPT. */
+  option(name: string, nowMicros = 0): unknown {
+    return option(this, name, nowMicros);
   }
 
   /** Linux's tcp_info of this connection. */
@@ -277,6 +310,19 @@ export class TcpConnection implements TimerOwner {
     return (this.#timestampOffset + Math.floor(nowMicros / MICROS_PER_TICK)) | 0;
   }
 
+  /** IP and TCP header of a segment without options. */
+  get headerBytes(): number {
+    return (this.route.family === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES) + TCP_HEADER_BYTES;
+  }
+
+  /** The connection's error, once: it is taken (SO_ERROR). */
+  takeError(): number {
+    const { errno } = this;
+    const error = this.isErrorTaken ? 0 : errno;
+    this.isErrorTaken = errno !== 0;
+    return error;
+  }
+
   /** Option bytes in every segment after the handshake. */
   get optionBytes(): number {
     return this.timestampsEnabled ? TIMESTAMPS_OPTION_BYTES : 0;
@@ -284,7 +330,7 @@ export class TcpConnection implements TimerOwner {
 
   /** To be looked at in the next flush. */
   touch(): void {
-    this.#layer.queue(this);
+    this.layer.queue(this);
   }
 
   raise(events: number): void {
@@ -293,7 +339,9 @@ export class TcpConnection implements TimerOwner {
   }
 
   updateSegmentBytes(): void {
-    const bytes = Math.min(this.peerMss, this.#pathMss()) - this.optionBytes;
+    let bytes = Math.min(this.peerMss, this.#ownMss());
+    if (this.pathSearch !== null) bytes = Math.min(bytes, this.pathSearch.segmentBytes);
+    bytes -= this.optionBytes;
     this.segmentBytes = Math.max(bytes, MIN_SEND_MSS - TIMESTAMPS_OPTION_BYTES);
   }
 
@@ -302,7 +350,7 @@ export class TcpConnection implements TimerOwner {
     this.segmentsIn += segments;
     if (segment.payloadBytes > 0) {
       this.dataSegmentsIn += segments;
-      if (nowMicros - this.lastReceivedMicros > this.sender.rtt.rtoMicros) this.receiver.quicken();
+      this.receiver.noteData(this, segment, segments, nowMicros);
     }
     this.lastReceivedMicros = nowMicros;
     this.keepalive.probes = 0;
@@ -311,8 +359,10 @@ export class TcpConnection implements TimerOwner {
   noteAcknowledged(): void {
     this.hasProgress = true;
     this.softErrno = 0;
-    if (this.#wantsSpace && this.sender.spaceBytes * 2 >= this.#layer.config.sendBufferBytes) {
-      this.#wantsSpace = false;
+    this.hasMore = false;
+    this.records?.release(this.sender.unaOffset);
+    if (this.wantsSpace && this.sender.spaceBytes * 2 >= sendLimitBytes(this)) {
+      this.wantsSpace = false;
       this.raise(EVENT_WRITABLE);
     }
   }
@@ -321,44 +371,20 @@ export class TcpConnection implements TimerOwner {
     this.timers.stop(TIMER_DELAYED_ACK);
   }
 
-  /** Our FIN was sent for the first time. */
-  finSent(): void {
-    this.enter(this.#state === 'CLOSE-WAIT' ? 'LAST-ACK' : 'FIN-WAIT-1');
-  }
-
-  /** Our FIN is acknowledged (RFC 9293 §3.10.7.4, fifth step). */
-  finAcknowledged(nowMicros: number): void {
-    if (this.#state === 'FIN-WAIT-1') {
-      this.enter('FIN-WAIT-2');
-      if (this.#isClosedByApplication) this.#startLinger(nowMicros, this.#layer.config.finWait2Micros);
-    } else if (this.#state === 'CLOSING') {
-      this.#enterTimeWait(nowMicros);
-    } else if (this.#state === 'LAST-ACK') {
-      this.#finish(0);
-    }
-  }
-
-  /** The peer's FIN has its turn (eighth step). */
-  peerFinished(nowMicros: number): void {
-    this.raise(EVENT_READABLE);
-    if (this.#state === 'ESTABLISHED' || this.#state === 'SYN-RECEIVED') this.enter('CLOSE-WAIT');
-    else if (this.#state === 'FIN-WAIT-1') this.enter('CLOSING');
-    else if (this.#state === 'FIN-WAIT-2') this.#enterTimeWait(nowMicros);
-  }
-
-  restartTimeWait(nowMicros: number): void {
-    this.#startLinger(nowMicros, this.#layer.config.timeWaitMicros);
+  /** New data has gone out, and with it an acknowledgment. */
+  dataSent(nowMicros: number): void {
+    this.receiver.ackTiming?.onReply(nowMicros);
   }
 
   /** The connection ends without a word: reset by the peer, timed out, evicted. */
   fail(errno: number): void {
-    this.#finish(errno);
+    finish(this, errno);
   }
 
   /** Ends it and tells the peer. */
   failWithReset(errno: number, nowMicros: number): void {
-    this.#sendReset(nowMicros);
-    this.#finish(errno);
+    sendReset(this, nowMicros);
+    finish(this, errno);
   }
 
   /** Deals with a writer's verdict. False: blocked. */
@@ -366,7 +392,7 @@ export class TcpConnection implements TimerOwner {
     if (verdict === EMIT_SENT) return true;
     if (verdict === EMIT_UNREACHABLE) {
       this.softErrno = ERRNO.EHOSTUNREACH;
-      if (!isSynchronized(this.#state)) this.#finish(ERRNO.EHOSTUNREACH);
+      if (!isSynchronized(this.#state)) finish(this, ERRNO.EHOSTUNREACH);
       else this.sender.ensureRetransmit(nowMicros);
     }
     return false;
@@ -374,25 +400,7 @@ export class TcpConnection implements TimerOwner {
 
   timerExpired(row: number, nowMicros: number): void {
     this.touch();
-    switch (row) {
-      case TIMER_RETRANSMIT:
-        this.#retransmitTimeout(nowMicros);
-        return;
-      case TIMER_PERSIST:
-        this.#persistTimeout(nowMicros);
-        return;
-      case TIMER_DELAYED_ACK:
-        this.receiver.ackNow = true;
-        this.#layer.counters.delayedAcks++;
-        return;
-      case TIMER_KEEPALIVE:
-        this.keepalive.timeout(nowMicros);
-        return;
-      case TIMER_LINGER:
-        this.#finish(0);
-        return;
-      default:
-    }
+    timerExpired(this, row, nowMicros);
   }
 
   /** Sends what is due. False: the way down is blocked, or the NIC still reads acknowledged memory; come again. */
@@ -400,9 +408,12 @@ export class TcpConnection implements TimerOwner {
     let isFree = true;
     this.#lookAtRoute(nowMicros);
     if (this.handshake.isPending) isFree = this.handshake.send(nowMicros);
-    this.#openWindow();
-    if (canTransmit(this.#state) && this.sender.unaOffset >= 0) isFree = this.sender.output(nowMicros) && isFree;
-    if (isSynchronized(this.#state)) isFree = this.#flushAck(nowMicros) && isFree;
+    openWindow(this);
+    if (this.ecn?.reflectsSyn === true) isFree = flushAck(this, nowMicros) && isFree;
+    if (canTransmit(this.#state) ? this.sender.unaOffset >= 0 : this.#sendsEarly) isFree = this.sender.output(nowMicros) && isFree;
+    if (isSynchronized(this.#state) || this.#answersEarly) isFree = flushAck(this, nowMicros) && isFree;
+    noteChrono(this, nowMicros);
+    if (this.probingSinceMicros >= 0 && !this.timers.runs(TIMER_PERSIST)) this.probingSinceMicros = -1;
     if (this.sender.pollCompletion()) this.#events |= EVENT_ACKED;
     this.#deliverEvents();
     return isFree && this.sender.completion.isEmpty;
@@ -416,57 +427,38 @@ export class TcpConnection implements TimerOwner {
     if (channels.tcpState.hasSubscribers) channels.tcpState.publish({ connection: this, from: previous, to: next });
   }
 
+  /** RFC 7413 §4.2.2: the server sends data before its SYN-ACK is acknowledged. */
+  get #sendsEarly(): boolean {
+    return this.#state === 'SYN-RECEIVED' && this.fastOpen !== null && !this.handshake.isPending;
+  }
+
+  /** RFC 9293 §3.10.7.4: what is not acceptable in SYN-RECEIVED is answered too. */
+  get #answersEarly(): boolean {
+    return this.#state === 'SYN-RECEIVED' && this.receiver.ackNow && !this.handshake.isPending;
+  }
+
   #maySend(): boolean {
-    if (this.sender.finQueued || this.#isClosedByApplication) return false;
+    if (this.sender.finQueued || this.isClosedByApplication) return false;
     return this.#state === 'ESTABLISHED' || this.#state === 'CLOSE-WAIT' || this.#state === 'SYN-RECEIVED';
   }
 
+  /** What we take and send in one segment at most: the path's, or the socket option's. */
+  #ownMss(): number {
+    const { maxSegmentBytes } = this.options;
+    return maxSegmentBytes > 0 ? Math.min(maxSegmentBytes, this.#pathMss()) : this.#pathMss();
+  }
+
   #pathMss(): number {
-    const headers = (this.route.family === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES) + TCP_HEADER_BYTES;
-    return Math.max(MIN_SEND_MSS, this.pathMtuBytes - headers);
+    return Math.max(MIN_SEND_MSS, this.pathMtuBytes - this.headerBytes);
   }
 
   #lookAtRoute(nowMicros: number): void {
     const { route } = this;
-    if (this.hasProgress) this.#layer.confirm(route, nowMicros);
+    if (this.hasProgress) this.layer.confirm(route, nowMicros);
     this.hasProgress = false;
     // The table forgets routes that connections still have: whoever uses one sees to its time.
     if (nowMicros >= route.mtuExpiresMicros) route.expireMtu(nowMicros);
     if (route.mtuBytes !== this.pathMtuBytes) followPathMtu(this, nowMicros);
-  }
-
-  /** Before anything is sent: opens the receive window as far as it may, so that whatever goes out next says so. */
-  #openWindow(): void {
-    if (!canReceive(this.#state) || this.#isClosedByApplication) return;
-    const { receiver } = this;
-    const { window, queue, reassembly, rcvNxt } = receiver;
-    const before = Math.max(0, sequenceDifference(window.edge, rcvNxt));
-    const mss = Math.min(receiver.segmentBytes, receiver.advertisedMss);
-    const gain = window.gain(rcvNxt, queue.bytes, reassembly.bytes, mss);
-    if (window.isStarved) this.#layer.listStarved(this);
-    if (gain === 0) return;
-    // Worth a segment of its own when it was closed or at least doubles, as Linux has it; the first window of all is
-    // not: it grows with the first acknowledgment.
-    const isNews = before < 2 * mss || (gain >= before && receiver.bytesReceived > 0);
-    if (!receiver.ackNow && !receiver.ackDelayed && !isNews) return;
-    window.advance(gain, rcvNxt, reassembly.bytes);
-    if (!receiver.ackNow && isNews) {
-      receiver.ackNow = true;
-      this.#layer.counters.windowUpdates++;
-    }
-  }
-
-  #flushAck(nowMicros: number): boolean {
-    const { receiver } = this;
-    if (!receiver.ackNow) {
-      if (receiver.ackDelayed && !this.timers.runs(TIMER_DELAYED_ACK)) {
-        this.timers.set(TIMER_DELAYED_ACK, nowMicros + this.#layer.config.delayedAckMicros);
-      }
-      return true;
-    }
-    const verdict = this.#layer.writer.write(this, this.sender.sndNxt, 0, 0, 0, nowMicros);
-    if (verdict === EMIT_SENT) this.#layer.counters.pureAcksOut++;
-    return verdict !== EMIT_BLOCKED;
   }
 
   #deliverEvents(): void {
@@ -474,75 +466,5 @@ export class TcpConnection implements TimerOwner {
     const events = this.#events;
     this.#events = 0;
     this.observer.tcpEvent(this, events);
-  }
-
-  #retransmitTimeout(nowMicros: number): void {
-    if (this.handshake.isUnderWay) {
-      this.handshake.timeout(nowMicros);
-      return;
-    }
-    const { config } = this.#layer;
-    const { sender } = this;
-    const stalled = sender.stalledSinceMicros >= 0 ? nowMicros - sender.stalledSinceMicros : 0;
-    const isOverdue = this.userTimeoutMicros > 0 && stalled >= this.userTimeoutMicros; // RFC 5482
-    if (isOverdue || sender.retries >= config.retries) {
-      this.failWithReset(this.softErrno || ERRNO.ETIMEDOUT, nowMicros);
-      return;
-    }
-    sender.onRetransmitTimeout(nowMicros);
-  }
-
-  #persistTimeout(nowMicros: number): void {
-    // RFC 9293 §3.8.6.1: a peer that acknowledges probes may keep its window shut; one that is silent is gone.
-    if (this.sender.probes >= this.#layer.config.retries) {
-      this.failWithReset(this.softErrno || ERRNO.ETIMEDOUT, nowMicros);
-      return;
-    }
-    this.sender.onPersistTimeout(nowMicros);
-  }
-
-  #enterTimeWait(nowMicros: number): void {
-    this.timers.stopAll();
-    this.enter('TIME-WAIT');
-    this.#startLinger(nowMicros, this.#layer.config.timeWaitMicros);
-    this.receiver.window.close();
-    this.sender.clear();
-    this.raise(EVENT_CLOSED);
-    this.#layer.enteredTimeWait(this);
-  }
-
-  #startLinger(nowMicros: number, waitMicros: number): void {
-    this.timers.set(TIMER_LINGER, nowMicros + waitMicros);
-  }
-
-  #sendReset(nowMicros: number): void {
-    const { sender, receiver } = this;
-    const { writer } = this.#layer;
-    writer.writeReset(this.route, this.localPort, this.remotePort, sender.sndNxt, receiver.rcvNxt, true, nowMicros);
-  }
-
-  /** The last step of every connection. Its unread data stays readable until the application closes. */
-  #finish(errno: number): void {
-    if (this.#state === 'CLOSED') return;
-    const wasTimeWait = this.#state === 'TIME-WAIT';
-    const { sender, receiver } = this;
-    this.#layer.forget(this, errno);
-    this.enter('CLOSED');
-    this.timers.stopAll();
-    this.#releaseMark = Math.max(sender.lastMark(), 0);
-    sender.clear();
-    receiver.window.close();
-    receiver.reassembly.clear();
-    receiver.packing.release();
-    if (this.listener !== null || this.#isClosedByApplication) receiver.clear();
-    if (errno !== 0) {
-      this.errno = errno;
-      this.#events |= EVENT_ERROR | EVENT_READABLE;
-    }
-    if (!wasTimeWait) this.#events |= EVENT_CLOSED;
-    const { listener } = this;
-    this.listener = null;
-    listener?.lost(this);
-    this.touch();
   }
 }

@@ -13,6 +13,9 @@ export class TcpCounters {
   retransmittedBytes = 0;
   fastRecoveries = 0;
   timeouts = 0;
+  /** Timeouts that timestamps, DSACK or F-RTO (RFC 5682) have shown to be mistakes. */
+  spuriousTimeouts = 0;
+  tailLossProbes = 0;
   spuriousDuplicates = 0;
   windowProbes = 0;
   keepaliveProbes = 0;
@@ -25,9 +28,33 @@ export class TcpCounters {
   packedBytes = 0;
   challengeAcks = 0;
   challengeAcksSuppressed = 0;
+  synCookiesSent = 0;
+  synCookiesReceived = 0;
+  /** Acknowledgments, while cookies were out, that were none. */
+  synCookiesFailed = 0;
+  /** Fast Open as a client: data in a SYN that was acknowledged with it, and that was not. */
+  fastOpenActive = 0;
+  fastOpenActiveFailed = 0;
+  /** Times that Fast Open was given up for a while because what follows it seems to be swallowed. */
+  fastOpenBlackHoles = 0;
+  /** Fast Open as a server: connections begun by it, SYNs whose cookie was none, that asked for one, over the limit. */
+  fastOpenPassive = 0;
+  fastOpenPassiveFailed = 0;
+  fastOpenCookieRequests = 0;
+  fastOpenOverflows = 0;
   timeWaitReused = 0;
   timeWaitEvicted = 0;
   pathMtuReductions = 0;
+  /** Probes of the path's MTU sent, those that arrived, and paths that swallowed large packets. */
+  pathProbes = 0;
+  pathProbesArrived = 0;
+  pathBlackHoles = 0;
+  /** Segments with the urgent flag: their data is data like any other. */
+  urgentSegments = 0;
+  /** AccECN options of a length that RFC 9768 does not know; what counters they hold are used. */
+  oddAccurateEcnOptions = 0;
+  /** Connections reset because too many were closed and not over. */
+  orphansReset = 0;
   icmpIgnored = 0;
   transmitBlocked = 0;
   transmitErrors = 0;
@@ -36,6 +63,8 @@ export class TcpCounters {
   dropMalformedOptions = 0;
   /** Port 0, or sent to a multicast or broadcast address. */
   dropBadAddress = 0;
+  /** Signed (RFC 2385, RFC 5925) though no key was agreed on. */
+  dropSigned = 0;
   /** No connection and no listener: answered with a reset, within its rate. */
   dropNoConnection = 0;
   dropResetSuppressed = 0;

@@ -1,8 +1,11 @@
 import { ERRNO } from '../../core/errno.ts';
+import { sequenceDifference } from '../../wire/sequence.ts';
 import { MIN_SEND_MSS } from './config.ts';
 import type { TcpConnection } from './connection.ts';
+import { askForEcn, negotiateEcn } from './ecn.ts';
 import { EMIT_SENT } from './emit.ts';
 import type { TcpLayer } from './layer.ts';
+import { beginPathSearch } from './path-mtu.ts';
 import type { Segment } from './segment.ts';
 import { EVENT_CONNECTED, EVENT_WRITABLE } from './state.ts';
 import { TIMER_RETRANSMIT } from './timers.ts';
@@ -15,6 +18,11 @@ export class Handshake {
   /** Our SYN or SYN-ACK goes out with the next flush. */
   isPending = false;
   retries = 0;
+  /** TCP_DEFER_ACCEPT: our SYN-ACK is acknowledged, and the handshake waits for data. */
+  isDeferred = false;
+  /** When our SYN or SYN-ACK was sent first, and last. */
+  firstSentMicros: number = Number.NEGATIVE_INFINITY;
+  sentMicros: number = Number.NEGATIVE_INFINITY;
   readonly #connection: TcpConnection;
   readonly #layer: TcpLayer;
 
@@ -28,19 +36,47 @@ export class Handshake {
     return state === 'SYN-SENT' || state === 'SYN-RECEIVED';
   }
 
+  /** Bytes that `send` may still put into a SYN that waits for them (RFC 7413 §4.2.1). */
+  get synSpaceBytes(): number {
+    const { fastOpen, sender } = this.#connection;
+    if (fastOpen === null || this.#connection.state !== 'SYN-SENT') return 0;
+    return fastOpen.isDeferred ? Math.max(0, fastOpen.synSpaceBytes - sender.queue.endOffset) : 0;
+  }
+
   /** Begins an active open (RFC 9293 §3.10.1). */
   open(iss: number): void {
     this.#connection.sender.begin(iss);
+    this.#connection.ecn = askForEcn(this.#layer.config);
     this.#connection.enter('SYN-SENT');
-    this.repeat();
+    if (this.#connection.fastOpen?.isDeferred !== true) this.repeat();
+  }
+
+  /** The application has put data into a SYN that was waiting for it: it goes out with the next flush. */
+  release(): void {
+    if (this.#connection.state === 'SYN-SENT' && this.retries === 0 && !this.isPending) this.repeat();
   }
 
   /** Answers a SYN: in LISTEN, or in SYN-SENT where both sides open at once. */
   answer(iss: number, segment: Segment, nowMicros: number): void {
-    if (this.#connection.state === 'CLOSED') this.#connection.sender.begin(iss);
+    const { sender } = this.#connection;
+    if (this.#connection.state === 'CLOSED') sender.begin(iss);
+    else sender.sndNxt = (iss + 1) | 0; // what a SYN of ours had with it goes out again
     this.takeSyn(segment, nowMicros);
     this.#connection.enter('SYN-RECEIVED');
     this.repeat();
+  }
+
+  /** Goes on where a SYN cookie ended: the SYN-ACK was sent, and is being acknowledged. */
+  resume(iss: number, syn: Segment, nowMicros: number): void {
+    this.#connection.sender.begin(iss);
+    this.takeSyn(syn, nowMicros);
+    this.#connection.enter('SYN-RECEIVED');
+  }
+
+  /** RFC 7413 §4.2.2: data may be sent before the peer has acknowledged our SYN-ACK. */
+  beginSending(): void {
+    const { sender, segmentBytes } = this.#connection;
+    sender.congestion.onSegmentSize(segmentBytes, this.#layer.config.initialWindowSegments);
   }
 
   repeat(): void {
@@ -63,6 +99,7 @@ export class Handshake {
       sender.scale = options.windowScale;
       receiver.window.scale = receiver.window.offeredScale;
     }
+    negotiateEcn(connection, segment);
     sender.setWindow(segment);
     connection.updateSegmentBytes();
   }
@@ -70,20 +107,38 @@ export class Handshake {
   /** Our SYN is acknowledged. */
   establish(segment: Segment, nowMicros: number): void {
     const connection = this.#connection;
-    const { sender, receiver } = connection;
+    const { sender, receiver, fastOpen } = connection;
+    const isActive = connection.state === 'SYN-SENT';
     connection.timers.stop(TIMER_RETRANSMIT);
     this.isPending = false;
-    if (this.retries === 0 && sender.lastSentMicros >= 0) sender.rtt.sample(nowMicros - sender.lastSentMicros);
-    else sender.rtt.restartAfterSynLoss(RTO_AFTER_SYN_LOSS_MICROS);
-    sender.established(segment);
+    if (this.sentMicros >= 0) {
+      if (this.retries === 0) sender.rtt.sample(nowMicros - this.sentMicros);
+      else sender.rtt.restartAfterSynLoss(RTO_AFTER_SYN_LOSS_MICROS);
+    }
+    if (isActive) this.#settleSynData(segment, nowMicros);
+    else sender.established(segment);
+    beginPathSearch(connection, nowMicros);
     // RFC 6928 §2: a SYN that was lost leaves one segment.
     const segments = this.retries > 0 ? 1 : this.#layer.config.initialWindowSegments;
-    sender.congestion.onSegmentSize(connection.segmentBytes, segments);
+    if (isActive || fastOpen === null || this.retries > 0) {
+      sender.congestion.onSegmentSize(connection.segmentBytes, segments);
+    }
     receiver.window.join();
-    receiver.ackNow ||= connection.state === 'SYN-SENT';
+    receiver.ackNow ||= isActive;
     connection.enter('ESTABLISHED');
+    if (fastOpen !== null) this.endFast(nowMicros);
+    // Data that went out before is unacknowledged still.
+    if (sender.scoreboard.count > 0) sender.ensureRetransmit(nowMicros);
     connection.keepalive.begin(nowMicros);
     connection.raise(EVENT_CONNECTED | EVENT_WRITABLE);
+  }
+
+  /** The handshake is done or has failed: the listener has one of its kind less under way. */
+  endFast(nowMicros: number): void {
+    const { fastOpen } = this.#connection;
+    if (fastOpen === null || fastOpen.listener === null) return;
+    fastOpen.listener.endFast(fastOpen.wasReset, nowMicros);
+    fastOpen.listener = null;
   }
 
   /** Sends what is pending. False: the way down is blocked. */
@@ -93,10 +148,17 @@ export class Handshake {
       this.isPending = false;
       return true;
     }
-    const verdict = this.#layer.writer.writeSyn(connection, connection.state === 'SYN-RECEIVED', nowMicros);
+    const { sender, receiver } = connection;
+    const isAnswer = connection.state === 'SYN-RECEIVED';
+    const { writer, marks } = this.#layer;
+    const verdict = writer.writeSyn(connection, isAnswer, nowMicros);
     if (verdict === EMIT_SENT) {
       this.isPending = false;
-      connection.sender.lastSentMicros = nowMicros;
+      if (this.firstSentMicros < 0) this.firstSentMicros = nowMicros;
+      this.sentMicros = nowMicros;
+      sender.lastSentMicros = nowMicros;
+      if (isAnswer) receiver.acknowledged();
+      else if (writer.payloadBytes > 0) this.#synDataSent(writer.payloadBytes, marks.txMark());
       this.#arm(nowMicros);
     }
     return connection.accepted(verdict, nowMicros);
@@ -106,12 +168,24 @@ export class Handshake {
   timeout(nowMicros: number): void {
     const connection = this.#connection;
     const { config, counters } = this.#layer;
-    const limit = connection.state === 'SYN-SENT' ? config.synRetries : config.synAckRetries;
-    if (this.retries++ >= limit) {
+    const isActive = connection.state === 'SYN-SENT';
+    const isFast = connection.fastOpen !== null && connection.fastOpen.listener !== null;
+    // One more for Fast Open, as Linux has it: there is data to lose.
+    const limit = isActive ? connection.options.synRetries : config.synAckRetries + (isFast ? 1 : 0);
+    const deferredTimeouts = this.isDeferred ? (connection.listener?.options.deferAcceptRetries ?? 0) : 0;
+    if (this.retries >= Math.max(limit, deferredTimeouts)) {
       connection.fail(connection.softErrno || ERRNO.ETIMEDOUT);
       return;
     }
-    connection.sender.rtt.backoff++;
+    this.retries++;
+    if (connection.fastOpen !== null) this.#fallBack(nowMicros);
+    // tcp_syn_linear_timeouts; RFC 6298 §5.5 has none.
+    if (!isActive || this.retries > config.synLinearTimeouts) connection.sender.rtt.backoff++;
+    // A peer that has acknowledged ours and owes us data is asked again only when its time is nearly over.
+    if (deferredTimeouts > 0 && this.retries < deferredTimeouts) {
+      this.#arm(nowMicros);
+      return;
+    }
     counters.retransmittedSegments++;
     this.#arm(nowMicros);
     this.repeat();
@@ -120,5 +194,40 @@ export class Handshake {
   #arm(nowMicros: number): void {
     const { timers, sender } = this.#connection;
     if (!timers.runs(TIMER_RETRANSMIT)) timers.set(TIMER_RETRANSMIT, nowMicros + sender.rtt.rtoMicros);
+  }
+
+  #synDataSent(bytes: number, mark: number): void {
+    const { fastOpen, sender } = this.#connection;
+    fastOpen!.synBytes = bytes;
+    fastOpen!.synMark = mark;
+    sender.sndNxt = (sender.iss + 1 + bytes) | 0;
+  }
+
+  /** RFC 7413 §4.2.1: what of the SYN's data is not acknowledged with the SYN is sent like any other. */
+  #settleSynData(segment: Segment, nowMicros: number): void {
+    const connection = this.#connection;
+    const { sender, fastOpen } = connection;
+    const ackedBytes = sequenceDifference(segment.acknowledgment, (sender.iss + 1) | 0);
+    sender.sndNxt = segment.acknowledgment;
+    sender.established(segment);
+    if (fastOpen === null) return;
+    fastOpen.isDeferred = false;
+    this.#layer.fastOpenClient.finish(connection, segment, ackedBytes, nowMicros);
+    if (ackedBytes === 0) return;
+    sender.sndUna = segment.acknowledgment;
+    sender.unaOffset = ackedBytes;
+    sender.queue.release(ackedBytes);
+    sender.completion.push(ackedBytes, fastOpen.synMark);
+    connection.noteAcknowledged();
+  }
+
+  /** RFC 7413 §4.2.1: a SYN is repeated without data and option, for these may be why it was lost. */
+  #fallBack(nowMicros: number): void {
+    const connection = this.#connection;
+    const fastOpen = connection.fastOpen!;
+    fastOpen.isDeferred = false;
+    if (!fastOpen.isClient) return;
+    fastOpen.cookie = null;
+    this.#layer.fastOpenClient.timedOut(connection, this.retries, nowMicros);
   }
 }

@@ -6,26 +6,29 @@ import { TIMER_KEEPALIVE } from './timers.ts';
 
 /** RFC 9293 §3.8.4: probes of an idle connection, if the application asks for them. */
 export class Keepalive {
-  isEnabled = false;
   /** Probes sent since something was last received. */
   probes = 0;
-  /** Silence before the first probe; the layer's, until the application names one. */
-  idleMicros: number;
   readonly #connection: TcpConnection;
   readonly #layer: TcpLayer;
 
   constructor(connection: TcpConnection, layer: TcpLayer) {
     this.#connection = connection;
     this.#layer = layer;
-    this.idleMicros = layer.config.keepaliveIdleMicros;
   }
 
-  /** @param idleMicros 0 leaves it as it is. */
-  switch(enabled: boolean, idleMicros: number, nowMicros: number): void {
-    this.isEnabled = enabled;
-    if (idleMicros > 0) this.idleMicros = idleMicros;
+  get isEnabled(): boolean {
+    return this.#connection.options.keepalive;
+  }
+
+  /** Silence before the first probe. */
+  get idleMicros(): number {
+    return this.#connection.options.keepaliveIdleMicros;
+  }
+
+  /** The application has switched it on or off, or changed the pause. */
+  changed(nowMicros: number): void {
     this.probes = 0;
-    if (enabled) this.begin(nowMicros);
+    if (this.isEnabled) this.begin(nowMicros);
     else this.#connection.timers.stop(TIMER_KEEPALIVE);
   }
 
@@ -36,10 +39,11 @@ export class Keepalive {
 
   timeout(nowMicros: number): void {
     const connection = this.#connection;
-    const { config, counters, writer } = this.#layer;
+    const { counters, writer } = this.#layer;
     if (!this.isEnabled || !isSynchronized(connection.state)) return;
     const idleUntil = connection.lastReceivedMicros + this.idleMicros;
-    if (this.probes === 0 && connection.sender.scoreboard.count > 0) {
+    const isBusy = connection.sender.scoreboard.count > 0 || connection.sender.unsentBytes > 0;
+    if (this.probes === 0 && isBusy) {
       this.#arm(nowMicros); // data in flight has its own timer
       return;
     }
@@ -47,7 +51,7 @@ export class Keepalive {
       connection.timers.set(TIMER_KEEPALIVE, idleUntil);
       return;
     }
-    if (this.probes >= config.keepaliveProbes) {
+    if (this.#isOver(nowMicros)) {
       connection.failWithReset(connection.softErrno || ERRNO.ETIMEDOUT, nowMicros);
       return;
     }
@@ -58,8 +62,17 @@ export class Keepalive {
     this.#arm(nowMicros);
   }
 
+  /** RFC 5482 §4.2: a user timeout takes the place of the number of probes. */
+  #isOver(nowMicros: number): boolean {
+    const { options, lastReceivedMicros } = this.#connection;
+    const { userTimeoutMicros } = options;
+    if (userTimeoutMicros === 0) return this.probes >= options.keepaliveProbes;
+    return this.probes > 0 && nowMicros - lastReceivedMicros >= userTimeoutMicros;
+  }
+
   #arm(nowMicros: number): void {
-    const wait = this.probes > 0 ? this.#layer.config.keepaliveIntervalMicros : this.idleMicros;
-    this.#connection.timers.set(TIMER_KEEPALIVE, nowMicros + wait);
+    const { options, timers } = this.#connection;
+    const wait = this.probes > 0 ? options.keepaliveIntervalMicros : options.keepaliveIdleMicros;
+    timers.set(TIMER_KEEPALIVE, nowMicros + wait);
   }
 }

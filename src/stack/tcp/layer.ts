@@ -1,27 +1,36 @@
 import { ERRNO } from '../../core/errno.ts';
 import { DevmemError, invalidArgument } from '../../core/errors.ts';
-import { randomBelow, type Random } from '../../core/random.ts';
+import type { Random } from '../../core/random.ts';
 import type { PagePool } from '../../memory/page-pool.ts';
 import type { Packet } from '../../nic/packet.ts';
 import type { IpAddress } from '../../wire/address.ts';
 import { flowKey, FLOW_KEY_WORDS, FlowTable } from '../demux.ts';
 import { TokenBucket } from '../rate-limit.ts';
 import type { IpOutput, Route } from '../route.ts';
-import { segmentArrives } from './arrival.ts';
+import { segmentArrives, timeWaitArrives } from './arrival.ts';
+import { BareSegments } from './bare-segments.ts';
+import { ChallengeBudget } from './challenge.ts';
 import { DEFAULT_TCP_CONFIG, type TcpConfig } from './config.ts';
 import { TcpConnection } from './connection.ts';
 import { TcpCounters } from './counters.ts';
 import { SegmentWriter } from './emit.ts';
+import { FastOpenKeys } from './fast-open.ts';
+import { FastOpenClient } from './fast-open-client.ts';
+import { FlushQueue } from './flush-queue.ts';
 import { initialSequence, KeyedHash } from './isn.ts';
 import { TcpListener } from './listener.ts';
+import { ListenerTable } from './listeners.ts';
+import { PassiveOpen } from './passive-open.ts';
+import { SocketOptions } from './options.ts';
 import { isInFlight, reducePathMtu } from './path-mtu.ts';
+import { EphemeralPorts } from './ports.ts';
 import { Segment } from './segment.ts';
 import type { TransmitMarks } from './send.ts';
 import { isSynchronized } from './state.ts';
-import { TimerHeap } from './timers.ts';
+import { SynCookies } from './syn-cookies.ts';
+import { TimeWait, TimeWaitTable } from './time-wait.ts';
+import { TimerTable } from './timers.ts';
 
-/** RFC 1122 §4.2.2.13: a reused TIME-WAIT must begin above the old numbers; Linux leaves a window's distance. */
-const REUSE_DISTANCE = 65_537;
 const MAX_PORT = 65_535;
 
 /** What an ICMP error said about a segment of ours. */
@@ -42,6 +51,8 @@ export interface ListenOptions {
   backlog: number;
   /** Whose pages the receive windows of accepted connections follow. */
   pool: PagePool;
+  /** Of the listener, and of the connections that it accepts. */
+  options?: SocketOptions;
 }
 
 export interface ConnectOptions {
@@ -51,6 +62,12 @@ export interface ConnectOptions {
   /** 0 or left out: an ephemeral port (RFC 6056). */
   localPort?: number;
   pool: PagePool;
+  /**
+   * RFC 7413: with a cookie of that host at hand the SYN waits for the first `send` and takes its bytes along; without
+   * one it goes out at once and asks for a cookie. `connection.fastOpen.isDeferred` says which.
+   */
+  fastOpen?: boolean;
+  options?: SocketOptions;
 }
 
 /**
@@ -60,39 +77,53 @@ export interface ConnectOptions {
 export class TcpLayer {
   readonly config: Readonly<TcpConfig>;
   readonly counters: TcpCounters = new TcpCounters();
-  readonly timers: TimerHeap = new TimerHeap();
+  /** Of every socket that has none of its own. */
+  readonly options: SocketOptions;
+  readonly timers: TimerTable = new TimerTable();
   readonly writer: SegmentWriter;
   readonly marks: TransmitMarks;
 
+  /** Connections that their applications have closed and that are not over: see `orphanLimit`. */
+  orphanCount = 0;
+
+  /** Segments that belong to no connection. */
+  readonly bare: BareSegments;
+  readonly passive: PassiveOpen;
+  readonly fastOpenClient: FastOpenClient;
+
   readonly #ip: IpOutput;
-  readonly #random: Random;
   readonly #hash: KeyedHash;
   readonly #hashWords = new Int32Array(FLOW_KEY_WORDS + 1);
   readonly #key = new Int32Array(FLOW_KEY_WORDS);
   readonly #segment = new Segment();
-  readonly #flows: FlowTable<TcpConnection>;
-  readonly #listeners = new Map<number, TcpListener[]>();
-  /** In the order they entered it: the first is the oldest. */
-  readonly #timeWait = new Set<TcpConnection>();
-  #starved: TcpConnection[] = [];
-  #queued: TcpConnection[] = [];
-  #flushing: TcpConnection[] = [];
-  /** Tried in vain, or waiting for the NIC: looked at again in each flush, but no reason for one. */
-  #blocked: TcpConnection[] = [];
-  #acceptable: TcpListener[] = [];
-  readonly #challenges: TokenBucket;
+  readonly #flows: FlowTable<TcpConnection | TimeWait>;
+  readonly #listeners = new ListenerTable();
+  readonly #timeWait: TimeWaitTable;
+  readonly #ports: EphemeralPorts;
+  readonly #flushes: FlushQueue;
+  readonly #challenges: ChallengeBudget;
   readonly #resets: TokenBucket;
 
   constructor(options: TcpLayerOptions) {
-    this.config = { ...DEFAULT_TCP_CONFIG, ...options.config };
+    const { random } = options;
+    const config = { ...DEFAULT_TCP_CONFIG, ...options.config };
+    this.config = config;
+    this.options = new SocketOptions(config);
     this.marks = options.nic;
     this.#ip = options.ip;
-    this.#random = options.random;
-    this.#hash = KeyedHash.random(options.random);
-    this.#flows = new FlowTable(options.random);
+    this.#hash = KeyedHash.random(random);
+    this.#flows = new FlowTable(random);
+    this.#flushes = new FlushQueue(options.nic);
+    this.#timeWait = new TimeWaitTable(config.timeWaitMicros);
+    this.#ports = new EphemeralPorts(config.ephemeralFirst, config.ephemeralLast, random);
     this.writer = new SegmentWriter(options.ip, this.counters);
-    this.#challenges = new TokenBucket(this.config.challengeAcksPerSecond, this.config.challengeAcksPerSecond);
-    this.#resets = new TokenBucket(this.config.resetsPerSecond, this.config.resetsPerSecond);
+    this.bare = new BareSegments(options.ip, this.counters);
+    this.#challenges = new ChallengeBudget(config.challengeAcksPerSecond, random);
+    this.#resets = new TokenBucket(config.resetsPerSecond, config.resetsPerSecond);
+    this.fastOpenClient = new FastOpenClient(config, this.counters);
+    const { fastOpenKey, fastOpenBackupKey } = config;
+    const keys = fastOpenKey === null ? FastOpenKeys.random(random) : new FastOpenKeys(fastOpenKey, fastOpenBackupKey);
+    this.passive = new PassiveOpen(this, new SynCookies(random), keys);
   }
 
   get connectionCount(): number {
@@ -103,9 +134,14 @@ export class TcpLayer {
     return this.#timeWait.size;
   }
 
-  /** All connections that exist, TIME-WAIT included. */
+  /** Connections that exist, those in TIME-WAIT excepted: of them no more is left than answers their peers. */
   get connections(): Iterable<TcpConnection> {
-    return this.#flows.values();
+    return this.#connections();
+  }
+
+  /** The limit on connections is reached. TIME-WAIT has a limit of its own. */
+  get isFull(): boolean {
+    return this.#flows.size - this.#timeWait.size >= this.config.connectionLimit;
   }
 
   /**
@@ -117,19 +153,9 @@ export class TcpLayer {
     const { address } = options;
     checkPort(options.port, 0);
     const port = options.port === 0 ? this.#chooseListenPort() : options.port;
-    const others = this.#listeners.get(port) ?? [];
-    const clash = others.find((other) => {
-      if (other.address === null) return true;
-      return address === null || other.address.equals(address);
-    });
-    if (clash !== undefined) {
-      throw new DevmemError('EADDRINUSE', `listen: port ${port} has a listener already`, {
-        hint: 'close it, or choose another port',
-        syscall: 'listen',
-      });
-    }
-    const listener = new TcpListener(this, address, port, options.backlog, options.pool);
-    this.#listeners.set(port, [...others, listener]);
+    this.#listeners.assertFree(port, address);
+    const listener = new TcpListener(this, address, port, options.backlog, options.pool, options.options ?? this.options);
+    this.#listeners.add(listener);
     return listener;
   }
 
@@ -144,8 +170,8 @@ export class TcpLayer {
     checkPort(remotePort, 1);
     checkPort(localPort, 0);
     const where = `connect to ${remote.toString()} port ${remotePort}`;
-    if (this.#flows.size >= this.config.connectionLimit) {
-      throw new DevmemError('ENOBUFS', `${where}: ${this.#flows.size} connections exist, which is the limit`, {
+    if (this.isFull) {
+      throw new DevmemError('ENOBUFS', `${where}: ${this.config.connectionLimit} connections exist, which is the limit`, {
         hint: 'close some, or raise connectionLimit',
       });
     }
@@ -163,9 +189,10 @@ export class TcpLayer {
         syscall: 'connect',
       });
     }
-    const connection = this.#make(route, port, remotePort, pool);
+    const connection = this.make(route, port, remotePort, pool, options.options ?? this.options);
     this.counters.activeOpens++;
-    connection.handshake.open(this.#initialSequence(connection, nowMicros));
+    if (options.fastOpen === true || connection.options.fastOpenConnect) this.fastOpenClient.begin(connection, nowMicros);
+    connection.handshake.open(this.initialSequence(connection, nowMicros));
     return connection;
   }
 
@@ -181,14 +208,19 @@ export class TcpLayer {
       this.counters.dropBadAddress++;
       return;
     }
-    const connection = this.#flows.find(segment.key);
-    if (connection !== null && !this.#isReuse(connection, segment)) {
-      segmentArrives(this, connection, segment, packet, nowMicros);
+    if (segment.options.isSigned) {
+      this.counters.dropSigned++;
       return;
     }
-    const listener = this.#listenerFor(segment);
-    if (listener === null) this.#refuse(segment, nowMicros);
-    else this.#inputToListener(listener, connection, segment, nowMicros);
+    const flow = this.#flows.find(segment.key);
+    if (flow instanceof TcpConnection) {
+      segmentArrives(this, flow, segment, packet, nowMicros);
+      return;
+    }
+    const listener = this.#listeners.find(segment);
+    if (flow !== null && (listener === null || !flow.admits(segment))) timeWaitArrives(this, flow, segment, nowMicros);
+    else if (listener !== null) this.passive.arrive(listener, flow, segment, packet, nowMicros);
+    else this.refuse(segment, nowMicros);
   }
 
   /** An ICMP error about a segment from `local` to `remote` whose sequence number it quotes. */
@@ -204,7 +236,7 @@ export class TcpLayer {
   ): void {
     flowKey(this.#key, local, localPort, remote, remotePort);
     const connection = this.#flows.find(this.#key);
-    if (connection === null || connection.state === 'TIME-WAIT' || !isInFlight(connection, sequence)) {
+    if (!(connection instanceof TcpConnection) || !isInFlight(connection, sequence)) {
       this.counters.icmpIgnored++;
       return;
     }
@@ -213,42 +245,34 @@ export class TcpLayer {
       return;
     }
     const errno = kind === 'port-unreachable' ? ERRNO.ECONNREFUSED : ERRNO.EHOSTUNREACH;
-    // RFC 5927 §5.2: hard errors are soft ones once a connection is synchronised.
-    if (connection.state === 'SYN-SENT' && kind !== 'time-exceeded') connection.fail(errno);
+    // RFC 5927 §5.2: hard errors are soft ones once a connection is synchronised, or accepted (RFC 7413).
+    const isYoung = connection.state === 'SYN-SENT' || (connection.state === 'SYN-RECEIVED' && connection.listener !== null);
+    if (isYoung && kind !== 'time-exceeded') connection.fail(errno);
     else connection.softErrno = errno;
   }
 
-  /** Sends everything that is due, delivers events. */
-  flush(nowMicros: number): void {
-    this.#wakeStarved();
-    const blocked = this.#blocked;
-    this.#blocked = [];
-    for (const connection of blocked) this.queue(connection);
-    const batch = this.#queued;
-    this.#queued = this.#flushing;
-    this.#flushing = batch;
-    for (let i = 0; i < batch.length; i++) {
-      const connection = batch[i]!;
-      connection.isQueued = false;
-      if (!connection.flush(nowMicros)) this.#block(connection);
-    }
-    batch.length = 0;
-    this.#announceAcceptable();
+  /** Sends what is due, up to a limit, and delivers events. Returns 0 if that was all. */
+  flush(nowMicros: number): number {
+    const left = this.#flushes.run(nowMicros);
+    this.passive.flush(nowMicros);
+    this.#listeners.announce();
+    return left;
   }
 
   /** Fires what is due. What it brings about goes out with the next flush. */
   pollTimers(nowMicros: number): number {
-    return this.timers.poll(nowMicros);
+    let fired = this.timers.poll(nowMicros);
+    for (let due = this.#timeWait.due(nowMicros); due !== null; due = this.#timeWait.due(nowMicros)) {
+      this.endTimeWait(due);
+      fired++;
+    }
+    return fired;
   }
 
   /** When `pollTimers` or `flush` has something to do: 0 for now, NEVER for nothing. */
   pollAt(): number {
-    if (this.#queued.length > 0 || this.#acceptable.length > 0) return 0;
-    for (let i = 0; i < this.#starved.length; i++) {
-      const { window } = this.#starved[i]!.receiver;
-      if (window.seenEpoch !== window.pool.releaseEpoch) return 0;
-    }
-    return this.timers.pollAt();
+    if (this.#flushes.isDue || this.#listeners.hasNews) return 0;
+    return Math.min(this.timers.pollAt(), this.#timeWait.pollAt());
   }
 
   /**
@@ -256,36 +280,31 @@ export class TcpLayer {
    * queued or held stay where they are.
    */
   movePool(from: PagePool, to: PagePool): void {
-    for (const connection of this.#flows.values()) {
+    for (const connection of this.connections) {
       const { window } = connection.receiver;
       if (window.pool !== from) continue;
       window.moveTo(to);
       connection.touch();
     }
-    for (const listeners of this.#listeners.values()) {
-      for (const listener of listeners) if (listener.pool === from) listener.pool = to;
-    }
+    this.#listeners.movePool(from, to);
   }
 
   /** Nothing can be sent or will arrive any more: ends every connection, each with this errno. */
   failAll(errno: number): void {
-    for (const connection of [...this.#flows.values()]) connection.fail(errno);
+    for (const connection of [...this.connections]) connection.fail(errno);
+    for (let oldest = this.#timeWait.oldest; oldest !== null; oldest = this.#timeWait.oldest) this.endTimeWait(oldest);
   }
 
   // ---- for the rest of the TCP ----
 
   /** Puts a connection on the list of those that the next flush looks at. */
   queue(connection: TcpConnection): void {
-    if (connection.isQueued) return;
-    connection.isQueued = true;
-    this.#queued.push(connection);
+    this.#flushes.add(connection);
   }
 
   /** The connection waits for memory: it gets a window update when pages come back. */
   listStarved(connection: TcpConnection): void {
-    if (connection.isListedStarved) return;
-    connection.isListedStarved = true;
-    this.#starved.push(connection);
+    this.#flushes.addStarved(connection);
   }
 
   /** The peer of a route has answered: its next hop needs no probe. */
@@ -319,129 +338,116 @@ export class TcpLayer {
     else this.writer.writeReset(route, localPort, remotePort, 0, end, true, nowMicros);
   }
 
-  enteredTimeWait(connection: TcpConnection): void {
-    this.#timeWait.add(connection);
-    if (this.#timeWait.size <= this.config.timeWaitLimit) return;
-    const [oldest] = this.#timeWait;
-    this.counters.timeWaitEvicted++;
-    oldest!.fail(0);
+  /** What is left of a connection in TIME-WAIT takes its place. */
+  enteredTimeWait(connection: TcpConnection, nowMicros: number): TimeWait {
+    const { localAddress, localPort, remoteAddress, remotePort } = connection;
+    const entry = new TimeWait(connection);
+    flowKey(this.#key, localAddress, localPort, remoteAddress, remotePort);
+    this.#flows.remove(this.#key);
+    this.#flows.add(this.#key, entry);
+    this.#timeWait.add(entry, nowMicros);
+    if (this.#timeWait.size > this.config.timeWaitLimit) {
+      this.counters.timeWaitEvicted++;
+      this.endTimeWait(this.#timeWait.oldest!);
+    }
+    return entry;
+  }
+
+  restartTimeWait(entry: TimeWait, nowMicros: number): void {
+    this.#timeWait.restart(entry, nowMicros);
+  }
+
+  endTimeWait(entry: TimeWait): void {
+    if (entry.isOver) return;
+    this.#timeWait.remove(entry);
+    this.#free(entry.route, entry.localPort, entry.remotePort);
   }
 
   /** A connection ends: its place in the tables is free. */
   forget(connection: TcpConnection, errno: number): void {
-    const { localAddress, localPort, remoteAddress, remotePort, state } = connection;
-    flowKey(this.#key, localAddress, localPort, remoteAddress, remotePort);
-    this.#flows.remove(this.#key);
-    this.#timeWait.delete(connection);
+    const { route, localPort, remotePort, state, timeWait } = connection;
+    if (timeWait !== null) {
+      this.endTimeWait(timeWait);
+      return;
+    }
+    this.#free(route, localPort, remotePort);
+    if (connection.fastOpen !== null) connection.handshake.endFast(0);
     if (errno === 0) return;
     if (isSynchronized(state)) this.counters.establishedResets++;
     else this.counters.attemptFails++;
   }
 
   unlisten(listener: TcpListener): void {
-    const left = (this.#listeners.get(listener.port) ?? []).filter((other) => other !== listener);
-    if (left.length > 0) this.#listeners.set(listener.port, left);
-    else this.#listeners.delete(listener.port);
+    this.#listeners.remove(listener);
   }
 
   notifyAcceptable(listener: TcpListener): void {
-    if (!this.#acceptable.includes(listener)) this.#acceptable.push(listener);
+    this.#listeners.notify(listener);
   }
 
-  #make(route: Route, localPort: number, remotePort: number, pool: PagePool): TcpConnection {
+  /** The way to the sender of a segment. */
+  routeBack(segment: Segment): Route | null {
+    return this.#ip.route(segment.remoteAddress(), segment.localAddress());
+  }
+
+  make(
+    route: Route,
+    localPort: number,
+    remotePort: number,
+    pool: PagePool,
+    options: SocketOptions,
+  ): TcpConnection {
     flowKey(this.#key, route.source, localPort, route.destination, remotePort);
-    this.#hashWords.set(this.#key);
-    this.#hashWords[FLOW_KEY_WORDS] = 1;
-    const timestampOffset = this.#hash.hash(this.#hashWords, FLOW_KEY_WORDS + 1);
-    const connection = new TcpConnection(this, route, localPort, remotePort, pool, timestampOffset);
+    const offset = this.timestampOffset(this.#key);
+    const connection = new TcpConnection(this, route, localPort, remotePort, pool, offset, options);
     this.#flows.add(this.#key, connection);
+    this.#ports.taken(route.source, localPort, route.destination, remotePort);
     return connection;
   }
 
-  #initialSequence(connection: TcpConnection, nowMicros: number): number {
+  /** RFC 7323 §5.4: where the timestamps of a connection begin, the same for each connection between two ends. */
+  timestampOffset(key: Int32Array): number {
+    this.#hashWords.set(key);
+    this.#hashWords[FLOW_KEY_WORDS] = 1;
+    return this.#hash.hash(this.#hashWords, FLOW_KEY_WORDS + 1);
+  }
+
+  initialSequence(connection: TcpConnection, nowMicros: number): number {
     const { localAddress, localPort, remoteAddress, remotePort } = connection;
     flowKey(this.#key, localAddress, localPort, remoteAddress, remotePort);
     return initialSequence(this.#hash.hash(this.#key, FLOW_KEY_WORDS), nowMicros);
   }
 
-  #listenerFor(segment: Segment): TcpListener | null {
-    const listeners = this.#listeners.get(segment.localPort);
-    if (listeners === undefined) return null;
-    for (let i = 0; i < listeners.length; i++) {
-      const { address } = listeners[i]!;
-      if (address === null) return listeners[i]!;
-      const { key } = segment;
-      if (address.w3 === key[3] && address.w2 === key[2] && address.w1 === key[1] && address.w0 === key[0]) {
-        return listeners[i]!;
-      }
-    }
-    return null;
-  }
-
-  /** §3.10.7.2, LISTEN; `previous` is a connection in TIME-WAIT that makes room. */
-  #inputToListener(listener: TcpListener, previous: TcpConnection | null, segment: Segment, nowMicros: number): void {
-    const { counters } = this;
-    if (segment.isReset) {
-      counters.dropBadHandshake++;
-      return;
-    }
-    if (segment.isAck || !segment.isSyn || segment.isFin) {
-      if (segment.isAck) this.#refuse(segment, nowMicros);
-      else counters.dropBadHandshake++;
-      return;
-    }
-    if (!listener.hasRoom) {
-      counters.dropSynQueueFull++;
-      return;
-    }
-    let minimumIss = 0;
-    if (previous !== null) {
-      minimumIss = (previous.sender.sndNxt + REUSE_DISTANCE) | 0;
-      counters.timeWaitReused++;
-      previous.fail(0);
-    }
-    if (this.#flows.size >= this.config.connectionLimit) {
-      counters.dropConnectionLimit++;
-      return;
-    }
-    const route = this.#ip.route(segment.remoteAddress(), segment.localAddress());
-    if (route === null) {
-      counters.dropNoConnection++;
-      return;
-    }
-    const connection = this.#make(route, segment.localPort, segment.remotePort, listener.pool);
-    listener.begin(connection);
-    counters.passiveOpens++;
-    const iss = previous === null ? this.#initialSequence(connection, nowMicros) : minimumIss;
-    connection.handshake.answer(iss, segment, nowMicros);
-  }
-
-  /** A SYN to a connection in TIME-WAIT that begins a new one (RFC 6191 §2, RFC 1122 §4.2.2.13). */
-  #isReuse(connection: TcpConnection, segment: Segment): boolean {
-    if (connection.state !== 'TIME-WAIT' || !segment.isSyn || segment.isAck || segment.isReset) return false;
-    const { receiver } = connection;
-    const { options } = segment;
-    if (connection.timestampsEnabled && options.hasTimestamps) {
-      return ((options.timestampValue - receiver.timestampRecent) | 0) > 0;
-    }
-    return ((segment.sequence - receiver.rcvNxt) | 0) > 0;
-  }
-
   /** §3.10.7.1, CLOSED. */
-  #refuse(segment: Segment, nowMicros: number): void {
+  refuse(segment: Segment, nowMicros: number): void {
     this.counters.dropNoConnection++;
     if (segment.isReset) return;
-    const route = this.#ip.route(segment.remoteAddress(), segment.localAddress());
+    const route = this.routeBack(segment);
     if (route !== null) this.resetFor(route, segment, nowMicros);
+  }
+
+  #free(route: Route, localPort: number, remotePort: number): void {
+    flowKey(this.#key, route.source, localPort, route.destination, remotePort);
+    this.#flows.remove(this.#key);
+    this.#ports.released(route.source, localPort, route.destination, remotePort);
+  }
+
+  *#connections(): Generator<TcpConnection> {
+    for (const flow of this.#flows.values()) if (flow instanceof TcpConnection) yield flow;
   }
 
   #choosePort(route: Route, wanted: number, remotePort: number): number {
     if (wanted !== 0) return this.#isPortFree(route, wanted, remotePort) ? wanted : 0;
-    return this.#ephemeralPort((port) => this.#isPortFree(route, port, remotePort));
+    return this.#ports.choose(
+      route.source,
+      route.destination,
+      remotePort,
+      (port) => !this.#listeners.hasPort(port) && this.#isPortFree(route, port, remotePort),
+    );
   }
 
   #chooseListenPort(): number {
-    const port = this.#ephemeralPort(() => true);
+    const port = this.#ports.chooseAny((candidate) => !this.#listeners.hasPort(candidate));
     if (port !== 0) return port;
     throw new DevmemError('EADDRINUSE', 'listen: every ephemeral port has a listener already', {
       hint: 'close some, or name a port',
@@ -449,50 +455,9 @@ export class TcpLayer {
     });
   }
 
-  /** A port that nobody listens on and that `isFree`, or 0. */
-  #ephemeralPort(isFree: (port: number) => boolean): number {
-    const { ephemeralFirst, ephemeralLast } = this.config;
-    const count = ephemeralLast - ephemeralFirst + 1;
-    const start = randomBelow(this.#random, count); // RFC 6056 §3.3.1
-    for (let i = 0; i < count; i++) {
-      const port = ephemeralFirst + ((start + i) % count);
-      if (!this.#listeners.has(port) && isFree(port)) return port;
-    }
-    return 0;
-  }
-
   #isPortFree(route: Route, port: number, remotePort: number): boolean {
     flowKey(this.#key, route.source, port, route.destination, remotePort);
     return this.#flows.find(this.#key) === null;
-  }
-
-  #block(connection: TcpConnection): void {
-    this.#blocked.push(connection);
-  }
-
-  /** Pages have come back: who waits for them is looked at, in the order of waiting. */
-  #wakeStarved(): void {
-    const waiting = this.#starved;
-    if (waiting.length === 0) return;
-    this.#starved = [];
-    for (const connection of waiting) {
-      const { window } = connection.receiver;
-      if (!window.isStarved) {
-        connection.isListedStarved = false;
-      } else if (window.seenEpoch === window.pool.releaseEpoch) {
-        this.#starved.push(connection);
-      } else {
-        connection.isListedStarved = false;
-        this.queue(connection);
-      }
-    }
-  }
-
-  #announceAcceptable(): void {
-    if (this.#acceptable.length === 0) return;
-    const listeners = this.#acceptable;
-    this.#acceptable = [];
-    for (const listener of listeners) listener.onAcceptable?.();
   }
 }
 

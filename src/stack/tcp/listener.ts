@@ -1,16 +1,23 @@
+import { ERRNO } from '../../core/errno.ts';
 import { Ring } from '../../core/ring.ts';
 import type { PagePool } from '../../memory/page-pool.ts';
 import type { IpAddress } from '../../wire/address.ts';
 import type { TcpConnection } from './connection.ts';
+import type { FastOpenKeys } from './fast-open.ts';
 import type { TcpLayer } from './layer.ts';
+import { isSocketOption, storedOption, type SocketOptions } from './options.ts';
+import { setListenerOption } from './set-option.ts';
 
 /** Half-open connections that even a listener with a small backlog holds: handshakes overlap. */
 const MIN_SYN_QUEUE = 16;
 const MAX_BACKLOG = 65_535;
+/** A Fast Open handshake that its peer reset counts that long as one under way: it may be a forger's (RFC 7413 §5.1). */
+const FAST_OPEN_RESET_MICROS = 60_000_000;
 
 /**
- * A port that accepts connections. Two limits: half-open connections (beyond it, SYNs are dropped) and established ones
- * that wait to be accepted (beyond it, SYNs and the last acknowledgment of handshakes are dropped; the peer repeats).
+ * A port that accepts connections. Two limits: half-open connections (beyond it, SYNs are answered by cookies) and
+ * established ones that wait to be accepted (beyond it, SYNs and the last acknowledgment of handshakes are dropped; the
+ * peer repeats).
  */
 export class TcpListener {
   readonly address: IpAddress | null;
@@ -20,19 +27,52 @@ export class TcpListener {
   pool: PagePool;
   /** Called when a connection can be accepted, from inside the stack: it must not call back into it. */
   onAcceptable: (() => void) | null = null;
+  /** Its own, and what the connections that it accepts begin with. */
+  options: SocketOptions;
+  /** Keys of its own (TCP_FASTOPEN_KEY), or null for the layer's. */
+  fastOpenKeys: FastOpenKeys | null = null;
+
+  /** When a SYN was answered by a cookie last. */
+  lastCookieMicros: number = Number.NEGATIVE_INFINITY;
+  /** In the layer's list of those that have news for their application. */
+  isAnnounced = false;
 
   readonly #layer: TcpLayer;
   readonly #halfOpen = new Set<TcpConnection>();
   readonly #acceptable: Ring<TcpConnection>;
+  #fastOpenCount = 0;
+  /** When Fast Open handshakes that were reset stop counting, the first of them first. */
+  #fastOpenResets: number[] = [];
   #isClosed = false;
 
-  constructor(layer: TcpLayer, address: IpAddress | null, port: number, backlog: number, pool: PagePool) {
+  constructor(
+    layer: TcpLayer,
+    address: IpAddress | null,
+    port: number,
+    backlog: number,
+    pool: PagePool,
+    options: SocketOptions,
+  ) {
     this.#layer = layer;
     this.address = address;
     this.port = port;
     this.backlog = Math.min(Math.max(1, backlog), MAX_BACKLOG);
     this.pool = pool;
+    this.options = options;
     this.#acceptable = new Ring<TcpConnection>(this.backlog);
+  }
+
+  /**
+   * Sets a socket option of the listener: connections that begin from now on inherit it.
+   * @returns 0, or a negative errno: see `storeOption`.
+   */
+  setOption(name: string, value: unknown): number {
+    return setListenerOption(this, this.#layer.config, name, value);
+  }
+
+  /** The value of an option, or a negative errno: ENOPROTOOPT. */
+  option(name: string): unknown {
+    return isSocketOption(name) ? storedOption(this.options, name) : -ERRNO.ENOPROTOOPT;
   }
 
   get halfOpenCount(): number {
@@ -43,9 +83,23 @@ export class TcpListener {
     return this.#acceptable.length;
   }
 
-  /** Whether a SYN may begin a connection. The seam for SYN cookies (RFC 4987): where it may not, they would answer. */
+  /** The connection that is `index` places from being accepted. */
+  acceptable(index: number): TcpConnection | undefined {
+    return this.#acceptable.peek(index);
+  }
+
+  /** Fast Open handshakes under way, and those that were reset lately. */
+  get fastOpenCount(): number {
+    return this.#fastOpenCount;
+  }
+
+  get isAcceptQueueFull(): boolean {
+    return this.#acceptable.length >= this.backlog;
+  }
+
+  /** Whether a SYN may begin a connection that is remembered. */
   get hasRoom(): boolean {
-    return this.#acceptable.length < this.backlog && this.#halfOpen.size < Math.max(this.backlog, MIN_SYN_QUEUE);
+    return !this.isAcceptQueueFull && this.#halfOpen.size < Math.max(this.backlog, MIN_SYN_QUEUE);
   }
 
   /** The connection accepted next, or null. It may have failed since; its `errno` says so. */
@@ -70,6 +124,30 @@ export class TcpListener {
   begin(connection: TcpConnection): void {
     connection.listener = this;
     this.#halfOpen.add(connection);
+  }
+
+  /** Whether one more SYN with data may begin a connection. */
+  hasFastOpenRoom(limit: number, nowMicros: number): boolean {
+    while (this.#fastOpenResets.length > 0 && this.#fastOpenResets[0]! <= nowMicros) {
+      this.#fastOpenResets.shift();
+      this.#fastOpenCount--;
+    }
+    return this.#fastOpenCount < limit;
+  }
+
+  /** A connection that can be accepted before its handshake is done (RFC 7413 §4.2.2). */
+  beginFast(connection: TcpConnection): void {
+    connection.listener = this;
+    connection.fastOpen!.listener = this;
+    this.#fastOpenCount++;
+    this.#acceptable.push(connection);
+    this.#layer.notifyAcceptable(this);
+  }
+
+  /** The handshake of such a connection is done or has failed. */
+  endFast(wasReset: boolean, nowMicros: number): void {
+    if (wasReset) this.#fastOpenResets.push(nowMicros + FAST_OPEN_RESET_MICROS);
+    else this.#fastOpenCount--;
   }
 
   /** The handshake is done: moves the connection to the accept queue. False: that is full. */

@@ -3,16 +3,26 @@ import type { PagePool } from '../../memory/page-pool.ts';
 import type { Packet } from '../../nic/packet.ts';
 import { PackingPage } from '../../nic/packing.ts';
 import { sequenceDifference, sequenceGreater, sequenceLess } from '../../wire/sequence.ts';
+import { TCP_FIN, TCP_PSH, TCP_URG } from '../../wire/tcp.ts';
 import { MAX_SACK_BLOCKS } from '../../wire/tcp-options.ts';
+import { AckTiming } from './ack-timing.ts';
 import type { TcpConfig } from './config.ts';
+import type { TcpConnection } from './connection.ts';
 import type { TcpCounters } from './counters.ts';
+import type { SocketOptions } from './options.ts';
 import { Reassembly, takeFront } from './reassembly.ts';
+import { ReceiveTuning } from './receive-tuning.ts';
+import type { Segment } from './segment.ts';
 import { ReceiveWindow } from './window.ts';
 
-/** Acknowledgments sent at once when a connection begins: the sender is in slow start and waits for each. */
-const QUICK_ACKS = 16;
-/** The segment size taken for full before any was seen (RFC 9293 §3.7.1). */
+/** The segment size taken for full before any was seen (RFC 9293 §3.7.1), and the least that ever is. */
 const INITIAL_SEGMENT_BYTES = 536;
+const MIN_SEGMENT_BYTES = 88;
+/** Less than this never shows how long the peer's segments get: what it writes is that short (TCP_MSS_DEFAULT). */
+const MIN_USUAL_BYTES = 516;
+/** Duplicate acknowledgments for what came in one batch: a sender without SACK counts them. */
+const MAX_DUPLICATE_ACKS = 64;
+const TICK_MICROS = 1000;
 /** RFC 7323 §5.5: a timestamp older than 24 days says nothing. */
 const TIMESTAMP_STALE_MICROS: number = 24 * 86_400 * 1_000_000;
 
@@ -44,8 +54,15 @@ export class Receiver {
 
   bytesReceived = 0;
   outOfOrderSegments = 0;
+  begunMicros = 0;
+  /** Both are made when the first data comes. */
+  ackTiming: AckTiming | null = null;
+  tuning: ReceiveTuning | null = null;
+  /** New data has come since the delay was last looked at. */
+  hasNewDelay = false;
+  /** Segments out of order since the last acknowledgment. */
+  duplicateAcks = 0;
 
-  #quickAcks = QUICK_ACKS;
   #unackedBytes = 0;
   #finSequence = 0;
   #hasFinSequence = false;
@@ -53,18 +70,20 @@ export class Receiver {
   #duplicateRight = 0;
   #hasDuplicate = false;
   readonly #counters: TcpCounters;
-  readonly #initialSegments: number;
 
-  constructor(pool: PagePool, config: TcpConfig, counters: TcpCounters) {
-    this.window = new ReceiveWindow(pool, config.receiveBufferBytes);
+  readonly #config: Readonly<TcpConfig>;
+
+  constructor(pool: PagePool, options: SocketOptions, config: Readonly<TcpConfig>, counters: TcpCounters) {
+    this.window = new ReceiveWindow(pool, options.receiveBufferInitialBytes, options.receiveBufferBytes);
+    if (options.windowClampBytes > 0) this.window.clamp(options.windowClampBytes);
     this.#counters = counters;
-    this.#initialSegments = config.initialWindowSegments;
+    this.#config = config;
   }
 
   /** The connection exists: memory for the first flight is set aside. */
   open(advertisedMss: number): void {
     this.advertisedMss = advertisedMss;
-    this.window.open(advertisedMss, this.#initialSegments);
+    this.window.open(advertisedMss, this.#config.initialWindowSegments);
   }
 
   /** The peer's SYN is here. */
@@ -73,6 +92,7 @@ export class Receiver {
     this.rcvNxt = (irs + 1) | 0;
     this.lastAckSent = this.rcvNxt;
     this.timestampRecentMicros = nowMicros;
+    this.begunMicros = nowMicros;
     this.segmentBytes = Math.min(INITIAL_SEGMENT_BYTES, this.advertisedMss);
     this.window.begin(this.rcvNxt);
   }
@@ -80,6 +100,28 @@ export class Receiver {
   /** RFC 7323 §5.2, R1: the segment's timestamp is older than the last one accepted. */
   isOldTimestamp(value: number, nowMicros: number): boolean {
     return ((value - this.timestampRecent) | 0) < 0 && nowMicros - this.timestampRecentMicros < TIMESTAMP_STALE_MICROS;
+  }
+
+  /** A segment with payload is about to be taken: learns the pace, the size and the round trip of what comes. */
+  noteData(connection: TcpConnection, segment: Segment, segments: number, nowMicros: number): void {
+    const { window } = this;
+    const windowBytes = Math.max(0, sequenceDifference(window.edge, this.rcvNxt));
+    if (this.ackTiming === null || this.tuning === null) {
+      this.ackTiming = new AckTiming(this.#config.delayedAckMicros, windowBytes, this.segmentBytes, nowMicros);
+      const spaceBytes = Math.min(windowBytes, this.#config.initialWindowSegments * this.advertisedMss);
+      this.tuning = new ReceiveTuning(Math.max(1, spaceBytes), this.rcvNxt, window.edge, nowMicros);
+    } else {
+      this.ackTiming.onData(windowBytes, this.segmentBytes, connection.sender.rtt.rtoMicros, nowMicros);
+    }
+    const bytes = Math.ceil(segment.payloadBytes / segments);
+    this.#noteSegmentSize(bytes, (segment.flags & TCP_PSH) !== 0, (segment.flags & (TCP_URG | TCP_FIN)) !== 0);
+    if (!connection.timestampsEnabled) {
+      this.tuning.onData(this.rcvNxt, window.edge, nowMicros);
+    } else if (segment.options.hasTimestamps && bytes >= this.segmentBytes) {
+      const { timestampEcho } = segment.options;
+      const ticks = (connection.timestamp(nowMicros) - timestampEcho) | 0;
+      this.tuning.onEcho(timestampEcho, Math.max(ticks * TICK_MICROS, ticks < 0 ? -1 : TICK_MICROS / 2));
+    }
   }
 
   /** RFC 7323 §4.3 (2). */
@@ -104,7 +146,7 @@ export class Receiver {
     if (finFits && finIsLast && !this.#hasFinSequence) {
       this.#finSequence = end;
       this.#hasFinSequence = true;
-      this.ackNow = true;
+      if (this.rcvNxt !== end) this.ackNow = true;
     } else if (fin) {
       this.ackNow = true;
     }
@@ -130,14 +172,29 @@ export class Receiver {
     return this.reassembly.writeSack(lefts, rights, count, Math.min(limit, MAX_SACK_BLOCKS));
   }
 
+  /** A duplicate waits to be reported: another would take its place in the next acknowledgment. */
+  get hasDuplicate(): boolean {
+    return this.#hasDuplicate;
+  }
+
   /** Whether the next acknowledgment carries SACK blocks. */
   get hasSack(): boolean {
     return this.#hasDuplicate || !this.reassembly.isEmpty;
   }
 
-  /** The application has taken something: a page for small payload is kept only while some of it waits. */
-  drained(): void {
-    if (this.queue.count === 0 && this.reassembly.isEmpty) this.packing.release();
+  /** The application has taken something. */
+  drained(nowMicros: number): void {
+    const { queue, reassembly, ackTiming, tuning } = this;
+    // A page for small payload is kept only while some of it waits.
+    if (queue.count === 0 && reassembly.isEmpty) this.packing.release();
+    if (this.ackDelayed && ackTiming !== null) {
+      // The window that opens now is news, and so is a reader who has all of what the peer wrote.
+      const isNews = this.#unackedBytes > this.segmentBytes || (queue.count === 0 && ackTiming.isReadNews);
+      if (isNews) this.ackNow = true;
+    }
+    if (tuning === null || !this.#config.moderateReceiveBuffer) return;
+    const aheadBytes = sequenceDifference(reassembly.highestEnd(this.rcvNxt), this.rcvNxt);
+    this.window.grow(tuning.onRead((this.rcvNxt - queue.bytes) | 0, queue.bytes, aheadBytes, nowMicros));
   }
 
   /** A segment with an acknowledgment was sent. */
@@ -147,12 +204,8 @@ export class Receiver {
     this.ackDelayed = false;
     this.#unackedBytes = 0;
     this.#hasDuplicate = false;
-    if (this.#quickAcks > 0) this.#quickAcks--;
-  }
-
-  /** After a pause the sender starts over with a small window: acknowledge quickly again. */
-  quicken(): void {
-    this.#quickAcks = QUICK_ACKS;
+    this.duplicateAcks = 0;
+    this.ackTiming?.onAck();
   }
 
   /** The application is gone: what was not read is given back. */
@@ -176,7 +229,10 @@ export class Receiver {
     const right = this.#rightEdge();
     const beyond = sequenceDifference((sequence + payloadBytes) | 0, right);
     const overhang = Math.max(0, beyond);
-    if (overhang >= payloadBytes - Math.max(0, received)) {
+    if (overhang > 0 && this.#admitsOverhang(received >= 0, overhang)) {
+      return this.#takePayload(packet, segmentSequence);
+    }
+    if (overhang >= payloadBytes - Math.max(0, received) || (overhang > 0 && this.queue.count > 0)) {
       this.#counters.dropBeyondWindow++;
       this.ackNow = true;
       return false;
@@ -187,7 +243,6 @@ export class Receiver {
       this.ackNow = true;
       return false;
     }
-    this.#noteSegmentSize(packet);
     if (received > 0) {
       this.#noteDuplicate(sequence, this.rcvNxt);
       packet.trimFront(received);
@@ -229,9 +284,23 @@ export class Receiver {
       this.ackNow = true; // RFC 5681 §4.2: a segment that fills a gap is acknowledged at once
     }
     packet.disownPayload();
-    // RFC 9293 §3.8.6.3, RFC 5681 §4.2: at least every second full-sized segment.
-    if (this.#quickAcks > 0 || this.#unackedBytes > this.segmentBytes) this.ackNow = true;
-    else this.ackDelayed = true;
+    // RFC 9293 §3.8.6.3, RFC 5681 §4.2: at least every second full-sized segment; but where the buffer fills, whoever
+    // reads will say so with a window that is worth it.
+    const isFilling = this.queue.bytes > this.window.limitBytes / 2;
+    const isDue = (this.ackTiming?.isQuick ?? true) || this.#unackedBytes > this.segmentBytes;
+    if (isDue && !isFilling) this.ackNow = true;
+    else this.ackDelayed = this.hasNewDelay = true;
+  }
+
+  /**
+   * An in-order segment that reaches beyond the window is taken whole if nothing else waits and there is memory for it:
+   * a peer that ignores the window would only send it again, and so does Linux.
+   */
+  #admitsOverhang(isNext: boolean, bytes: number): boolean {
+    const { window } = this;
+    if (!isNext || this.queue.count > 0 || this.#hasFinSequence || !window.affordsWaste(bytes)) return false;
+    window.stretch(bytes);
+    return true;
   }
 
   #append(packet: Packet, bytes: number): void {
@@ -265,6 +334,10 @@ export class Receiver {
       this.#counters.spuriousDuplicates++;
     } else {
       this.bytesReceived += taken;
+      this.duplicateAcks = Math.min(MAX_DUPLICATE_ACKS, this.duplicateAcks + packet.segments);
+      if (this.tuning !== null && this.#config.moderateReceiveBuffer && taken > 0) {
+        this.window.grow(this.tuning.onGap(sequenceDifference(end, this.rcvNxt)));
+      }
       this.outOfOrderSegments += packet.segments;
       this.#counters.outOfOrderSegments += packet.segments;
     }
@@ -274,15 +347,44 @@ export class Receiver {
     if (!this.#hasFinSequence || this.finReceived || this.rcvNxt !== this.#finSequence) return;
     this.finReceived = true;
     this.rcvNxt = (this.rcvNxt + 1) | 0;
+    this.#hasDuplicate = false;
+    // The peer waits for nothing but our own FIN, which will carry the acknowledgment (as Linux has it).
+    if (this.ackTiming === null) {
+      this.ackNow = true;
+    } else {
+      this.ackTiming.setQuick(false);
+      this.ackDelayed = true;
+    }
   }
 
-  #noteSegmentSize(packet: Packet): void {
-    const bytes = Math.ceil(packet.payloadBytes / packet.segments);
-    if (bytes > this.segmentBytes) this.segmentBytes = Math.min(bytes, Math.max(this.advertisedMss, 1));
+  /**
+   * The largest payload seen is what RFC 5681 §4.2 calls a full-sized segment; two of one smaller size that are not just
+   * what the application wrote lower it again.
+   */
+  #noteSegmentSize(bytes: number, isPush: boolean, isOdd: boolean): void {
+    const timing = this.ackTiming!;
+    const lastShortBytes = timing.lastShortBytes;
+    timing.lastShortBytes = 0;
+    if (bytes >= this.segmentBytes) {
+      this.segmentBytes = Math.min(bytes, Math.max(this.advertisedMss, 1));
+      timing.onSize(true, isPush);
+      return;
+    }
+    if (bytes >= MIN_USUAL_BYTES || (bytes >= MIN_SEGMENT_BYTES && !isPush && !isOdd)) {
+      timing.lastShortBytes = bytes;
+      if (bytes === lastShortBytes) {
+        this.segmentBytes = bytes;
+        return;
+      }
+    }
+    timing.onSize(false, isPush);
   }
 
   #noteDuplicate(left: number, right: number): void {
     this.ackNow = true;
+    const windowBytes = Math.max(0, sequenceDifference(this.window.edge, this.rcvNxt));
+    this.ackTiming?.hurry(windowBytes, this.segmentBytes);
+    if (!this.#config.duplicateSack) return;
     this.#hasDuplicate = true;
     this.#duplicateLeft = left;
     this.#duplicateRight = right;

@@ -1,5 +1,7 @@
 /** RFC 6298 §2.3: clock granularity G, in microseconds: our timestamps tick once a millisecond. */
 const GRANULARITY_MICROS = 1000;
+/** How long the shortest round trip is remembered (tcp_min_rtt_wlen): paths change. */
+const MIN_RTT_WINDOW_MICROS = 300_000_000;
 
 /**
  * RFC 6298: smoothed round-trip time and the retransmission timeout that follows from it.
@@ -8,14 +10,17 @@ export class RttEstimator {
   srttMicros = 0;
   rttvarMicros = 0;
   latestMicros = 0;
-  minMicros: number = Number.POSITIVE_INFINITY;
   samples = 0;
   /** Doublings since the last sample or new acknowledgment (RFC 6298 §5.5). */
   backoff = 0;
 
+  /** The shortest of this window of time and of the one before it. */
+  #minMicros: number = Number.POSITIVE_INFINITY;
+  #previousMinMicros: number = Number.POSITIVE_INFINITY;
+  #windowStartMicros = 0;
   #rtoMicros: number;
-  readonly #minRtoMicros: number;
-  readonly #maxRtoMicros: number;
+  #minRtoMicros: number;
+  #maxRtoMicros: number;
 
   constructor(initialRtoMicros: number, minRtoMicros: number, maxRtoMicros: number) {
     this.#rtoMicros = initialRtoMicros;
@@ -23,16 +28,36 @@ export class RttEstimator {
     this.#maxRtoMicros = maxRtoMicros;
   }
 
+  /** The shortest round trip of the last five to ten minutes; Infinity before the first. */
+  get minMicros(): number {
+    return Math.min(this.#minMicros, this.#previousMinMicros);
+  }
+
+  /** TCP_RTO_MIN_US, TCP_RTO_MAX_MS. */
+  setLimits(minRtoMicros: number, maxRtoMicros: number): void {
+    this.#minRtoMicros = minRtoMicros;
+    this.#maxRtoMicros = maxRtoMicros;
+  }
+
+  /** The timeout without backoff, as an acknowledgment that measures starts it. */
+  get plainRtoMicros(): number {
+    return this.#rtoMicros;
+  }
+
   /** The timeout now, with its backoff. */
   get rtoMicros(): number {
     return Math.min(this.#rtoMicros * 2 ** Math.min(this.backoff, 16), this.#maxRtoMicros);
   }
 
-  sample(rttMicros: number): void {
+  /**
+   * @param rttMicros since the oldest segment newly acknowledged was sent: it includes the peer's delay.
+   * @param latestMicros since the youngest was: closest to what the path takes.
+   */
+  sample(rttMicros: number, nowMicros = 0, latestMicros: number = rttMicros): void {
     const rtt = Math.max(rttMicros, 1);
-    this.latestMicros = rtt;
+    this.latestMicros = Math.max(latestMicros, 1);
     this.samples++;
-    if (rtt < this.minMicros) this.minMicros = rtt;
+    this.#noteMin(this.latestMicros, nowMicros);
     if (this.samples === 1) {
       this.srttMicros = rtt; // RFC 6298 §2.2
       this.rttvarMicros = rtt / 2;
@@ -44,6 +69,16 @@ export class RttEstimator {
     const slack = Math.max(GRANULARITY_MICROS, 4 * this.rttvarMicros, this.#minRtoMicros);
     this.#rtoMicros = Math.min(this.srttMicros + slack, this.#maxRtoMicros);
     this.backoff = 0;
+  }
+
+  #noteMin(rttMicros: number, nowMicros: number): void {
+    if (nowMicros - this.#windowStartMicros > MIN_RTT_WINDOW_MICROS) {
+      this.#windowStartMicros = nowMicros;
+      this.#previousMinMicros = this.#minMicros;
+      this.#minMicros = rttMicros;
+    } else if (rttMicros < this.#minMicros) {
+      this.#minMicros = rttMicros;
+    }
   }
 
   /** RFC 6298 §5.7: a SYN had to be sent again and no timestamp tells the round-trip time: start over at 3 s. */

@@ -16,6 +16,7 @@ import {
   TCP_SYN,
 } from '../../wire/tcp.ts';
 import { parseTcpOptions, TcpOptions } from '../../wire/tcp-options.ts';
+import { ECN_MASK } from '../../wire/traffic-class.ts';
 
 const IPV4_SOURCE = 12;
 const IPV4_DESTINATION = 16;
@@ -30,6 +31,8 @@ export class Segment {
   flags = 0;
   /** As on the wire, not scaled. */
   window = 0;
+  /** The IP-ECN codepoint that it arrived with. */
+  codepoint = 0;
   /** Bytes of payload; SYN and FIN not counted. */
   payloadBytes = 0;
   localPort = 0;
@@ -69,6 +72,7 @@ export class Segment {
     this.acknowledgment = tcpAcknowledgment(view, l4Offset);
     this.flags = tcpFlags(view, l4Offset);
     this.window = tcpWindow(view, l4Offset);
+    this.codepoint = packet.trafficClass & ECN_MASK;
     this.payloadBytes = packet.payloadBytes;
     this.#readAddresses(packet);
     const headerBytes = tcpHeaderBytes(view, l4Offset);

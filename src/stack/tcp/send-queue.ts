@@ -2,6 +2,13 @@ import type { MemoryRegion } from '../../memory/region.ts';
 import type { TxFrame } from '../../nic/tx-frame.ts';
 
 const INITIAL_EXTENTS = 8;
+const NUMBERS = 3;
+const OFFSET = 0;
+const LENGTH = 1;
+const START = 2;
+/** Most connections have nothing to send: they hold no memory for it. */
+const NO_REGIONS: (MemoryRegion | null)[] = [];
+const NO_NUMBERS = new Float64Array(0);
 /** Extents of one connection: at the limit `push` refuses until some are acknowledged. */
 const MAX_EXTENTS = 65_536;
 
@@ -10,12 +17,10 @@ const MAX_EXTENTS = 65_536;
  * stay where they are and are read again for a retransmission. A power-of-two ring of parallel arrays.
  */
 export class SendQueue {
-  #regions: (MemoryRegion | null)[] = Array.from<MemoryRegion | null>({ length: INITIAL_EXTENTS }).fill(null);
-  #offsets = new Float64Array(INITIAL_EXTENTS);
-  #lengths = new Float64Array(INITIAL_EXTENTS);
-  /** Stream offset of each extent's first byte. */
-  #starts = new Float64Array(INITIAL_EXTENTS);
-  #mask = INITIAL_EXTENTS - 1;
+  #regions: (MemoryRegion | null)[] = NO_REGIONS;
+  /** Three numbers an extent: its offset in the region, its length, and the stream offset of its first byte. */
+  #numbers: Float64Array = NO_NUMBERS;
+  #mask = -1;
   #head = 0;
   #count = 0;
   #endOffset = 0;
@@ -35,19 +40,19 @@ export class SendQueue {
   push(region: MemoryRegion, offset: number, length: number): boolean {
     if (this.#count > 0) {
       const tail = (this.#head + this.#count - 1) & this.#mask;
-      if (this.#regions[tail] === region && this.#offsets[tail]! + this.#lengths[tail]! === offset) {
-        this.#lengths[tail]! += length;
+      if (this.#regions[tail] === region && this.#numbers[tail * NUMBERS + OFFSET]! + this.#numbers[tail * NUMBERS + LENGTH]! === offset) {
+        this.#numbers[tail * NUMBERS + LENGTH]! += length;
         this.#endOffset += length;
         return true;
       }
       if (this.#count === MAX_EXTENTS) return false;
-      if (this.#count > this.#mask) this.#grow();
     }
+    if (this.#count > this.#mask) this.#grow();
     const slot = (this.#head + this.#count) & this.#mask;
     this.#regions[slot] = region;
-    this.#offsets[slot] = offset;
-    this.#lengths[slot] = length;
-    this.#starts[slot] = this.#endOffset;
+    this.#numbers[slot * NUMBERS + OFFSET] = offset;
+    this.#numbers[slot * NUMBERS + LENGTH] = length;
+    this.#numbers[slot * NUMBERS + START] = this.#endOffset;
     this.#count++;
     this.#endOffset += length;
     return true;
@@ -63,9 +68,9 @@ export class SendQueue {
     let left = length;
     while (left > 0 && index < this.#count) {
       const slot = (this.#head + index) & this.#mask;
-      const within = at - this.#starts[slot]!;
-      const size = Math.min(this.#lengths[slot]! - within, left);
-      if (!tx.addPayload(this.#regions[slot]!, this.#offsets[slot]! + within, size)) break;
+      const within = at - this.#numbers[slot * NUMBERS + START]!;
+      const size = Math.min(this.#numbers[slot * NUMBERS + LENGTH]! - within, left);
+      if (!tx.addPayload(this.#regions[slot]!, this.#numbers[slot * NUMBERS + OFFSET]! + within, size)) break;
       at += size;
       left -= size;
       if (left > 0) index++;
@@ -78,7 +83,7 @@ export class SendQueue {
   release(offset: number): void {
     while (this.#count > 0) {
       const slot = this.#head;
-      if (this.#starts[slot]! + this.#lengths[slot]! > offset) return;
+      if (this.#numbers[slot * NUMBERS + START]! + this.#numbers[slot * NUMBERS + LENGTH]! > offset) return;
       this.#regions[slot] = null;
       this.#head = (slot + 1) & this.#mask;
       this.#count--;
@@ -99,7 +104,7 @@ export class SendQueue {
     let high = this.#count - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.#starts[(this.#head + middle) & this.#mask]! <= offset) low = middle;
+      if (this.#numbers[((this.#head + middle) & this.#mask) * NUMBERS + START]! <= offset) low = middle;
       else high = middle - 1;
     }
     return low;
@@ -107,27 +112,21 @@ export class SendQueue {
 
   #holds(index: number, offset: number): boolean {
     const slot = (this.#head + index) & this.#mask;
-    const start = this.#starts[slot]!;
-    return offset >= start && offset < start + this.#lengths[slot]!;
+    const start = this.#numbers[slot * NUMBERS + START]!;
+    return offset >= start && offset < start + this.#numbers[slot * NUMBERS + LENGTH]!;
   }
 
   #grow(): void {
-    const capacity = this.#starts.length * 2;
+    const capacity = Math.max(INITIAL_EXTENTS, (this.#mask + 1) * 2);
     const regions = Array.from<MemoryRegion | null>({ length: capacity }).fill(null);
-    const offsets = new Float64Array(capacity);
-    const lengths = new Float64Array(capacity);
-    const starts = new Float64Array(capacity);
+    const numbers = new Float64Array(capacity * NUMBERS);
     for (let i = 0; i < this.#count; i++) {
       const from = (this.#head + i) & this.#mask;
       regions[i] = this.#regions[from]!;
-      offsets[i] = this.#offsets[from]!;
-      lengths[i] = this.#lengths[from]!;
-      starts[i] = this.#starts[from]!;
+      for (let k = 0; k < NUMBERS; k++) numbers[i * NUMBERS + k] = this.#numbers[from * NUMBERS + k]!;
     }
     this.#regions = regions;
-    this.#offsets = offsets;
-    this.#lengths = lengths;
-    this.#starts = starts;
+    this.#numbers = numbers;
     this.#mask = capacity - 1;
     this.#head = 0;
   }

@@ -1,25 +1,25 @@
-import { sequenceDifference, sequenceGreater, sequenceLess, sequenceLessOrEqual } from '../../wire/sequence.ts';
-import { TCP_FIN, TCP_PSH } from '../../wire/tcp.ts';
+import { sequenceDifference, sequenceGreater } from '../../wire/sequence.ts';
 import { CompletionQueue } from './completion.ts';
-import { MAX_BURST_BYTES, type TcpConfig } from './config.ts';
-import type { CongestionController } from './congestion/controller.ts';
-import { NewReno } from './congestion/newreno.ts';
+import type { TcpConfig } from './config.ts';
+import type { CongestionController, CongestionName } from './congestion/controller.ts';
+import { makeController } from './congestion/make.ts';
 import type { TcpConnection } from './connection.ts';
 import type { TcpCounters } from './counters.ts';
-import { EMIT_SENT, type SegmentWriter } from './emit.ts';
+import type { SegmentWriter } from './emit.ts';
+import { Output } from './output.ts';
+import { pacingRate, Pacer } from './pacing.ts';
 import { LossRecovery } from './recovery.ts';
 import { RttEstimator } from './rtt.ts';
 import { Scoreboard } from './sack.ts';
 import type { Segment } from './segment.ts';
+import { sendLimitBytes } from './send-buffer.ts';
 import { SendQueue } from './send-queue.ts';
-import { TIMER_PERSIST, TIMER_RETRANSMIT } from './timers.ts';
+import { takeAcknowledgment, takeOldAcknowledgment } from './take-ack.ts';
+import { TIMER_PERSIST, TIMER_REORDER, TIMER_RETRANSMIT, TIMER_TAIL_LOSS } from './timers.ts';
+import { WindowUse } from './window-use.ts';
 
-/** There is nothing that may be sent now. */
-const NOTHING = 2;
-/** Lost segments wait for room in the congestion window: nothing new goes before them (RFC 6675 §4, NextSeg). */
-const LIMITED = 3;
-/** Timestamps tick once a millisecond; less than a tick is taken for half of one. */
-const TICK_MICROS = 1000;
+/** RFC 8985 §7.2: added to the probe timeout so that it is no timer of no time at all, as Linux does. */
+const PROBE_SLACK_MICROS = 2000;
 
 /** What the sender needs of the NIC: when the memory of sent frames is free again. */
 export interface TransmitMarks {
@@ -27,7 +27,10 @@ export interface TransmitMarks {
   txDone(mark: number): boolean;
 }
 
-/** The sending half of a connection: what is queued, in flight and acknowledged, and what may be sent next. */
+/**
+ * The sending half of a connection: what is queued, in flight and acknowledged. What an acknowledgment says is taken in
+ * `take-ack.ts`, losses are dealt with in `recovery.ts`, and what may be sent next goes out in `output.ts`.
+ */
 export class Sender {
   iss = 0;
   sndUna = 0;
@@ -42,10 +45,13 @@ export class Sender {
   unaOffset = -1;
   readonly queue: SendQueue = new SendQueue();
   readonly scoreboard: Scoreboard = new Scoreboard();
-  readonly congestion: CongestionController;
+  congestion: CongestionController;
   readonly recovery: LossRecovery;
   readonly rtt: RttEstimator;
   readonly completion: CompletionQueue = new CompletionQueue();
+  readonly windowUse: WindowUse = new WindowUse();
+  /** Only where sending is paced. */
+  pacer: Pacer | null = null;
 
   noDelay = false;
   finQueued = false;
@@ -58,18 +64,21 @@ export class Sender {
   lastSentMicros: number = Number.NEGATIVE_INFINITY;
   retransmittedSegments = 0;
   retransmittedBytes = 0;
+  /** Something waits for the peer's window. */
+  isWindowLimited = false;
+  /** The window was reduced for congestion, and the peer is to be told by CWR (RFC 3168 §6.1.2). */
+  cwrPending = false;
+  /** Bytes that the peer says were marked on the way (AccECN), since the last acknowledgment was taken. */
+  markedBytes = 0;
 
-  /** Stream offset behind the last segment sent that was not full (Minshall's variant of RFC 896). */
-  #smallOffset = -1;
-  /** Sending stopped because of the congestion window. */
-  #isCongestionLimited = false;
-  /** The persist timer has expired: send what fits, however little (RFC 9293 §3.8.6.2.1). */
-  #overrideSilly = false;
-  readonly #connection: TcpConnection;
-  readonly #writer: SegmentWriter;
-  readonly #marks: TransmitMarks;
-  readonly #config: TcpConfig;
-  readonly #counters: TcpCounters;
+  readonly connection: TcpConnection;
+  readonly writer: SegmentWriter;
+  readonly marks: TransmitMarks;
+  readonly config: TcpConfig;
+  readonly counters: TcpCounters;
+  readonly #output: Output;
+  #hasEcho = false;
+  #isTakingAck = false;
 
   constructor(
     connection: TcpConnection,
@@ -78,14 +87,15 @@ export class Sender {
     config: TcpConfig,
     counters: TcpCounters,
   ) {
-    this.#connection = connection;
-    this.#writer = writer;
-    this.#marks = marks;
-    this.#config = config;
-    this.#counters = counters;
-    this.congestion = new NewReno();
-    this.recovery = new LossRecovery(this.scoreboard, this.congestion, counters);
+    this.connection = connection;
+    this.writer = writer;
+    this.marks = marks;
+    this.config = config;
+    this.counters = counters;
+    this.congestion = makeController(connection.options.congestion);
+    this.recovery = new LossRecovery(this, config.reorderingSegments);
     this.rtt = new RttEstimator(config.initialRtoMicros, config.minRtoMicros, config.maxRtoMicros);
+    this.#output = new Output(this);
   }
 
   /** Chooses the initial sequence number; the SYN takes it. */
@@ -114,7 +124,7 @@ export class Sender {
   }
 
   get spaceBytes(): number {
-    return Math.max(0, this.#config.sendBufferBytes - (this.queue.endOffset - Math.max(0, this.unaOffset)));
+    return Math.max(0, sendLimitBytes(this.connection) - (this.queue.endOffset - Math.max(0, this.unaOffset)));
   }
 
   /** Our FIN is acknowledged. */
@@ -122,8 +132,65 @@ export class Sender {
     return this.finSent && this.unaOffset > this.queue.endOffset;
   }
 
+  /** In flight: sent, not acknowledged and not thought lost. */
   get pipeBytes(): number {
-    return this.recovery.pipeBytes(this.#connection.segmentBytes);
+    return this.scoreboard.pipeBytes(this.connection.segmentBytes);
+  }
+
+  /** The congestion window in whole segments. */
+  get cwndSegments(): number {
+    return Math.max(1, Math.floor(this.congestion.cwndBytes / this.connection.segmentBytes));
+  }
+
+  /** Segments that the congestion window has room for now; below 0 while it shrinks. */
+  get quotaSegments(): number {
+    return this.cwndSegments - this.scoreboard.pipeSegments;
+  }
+
+  /** Unless the controller does it all itself. */
+  setCwndSegments(segments: number): void {
+    if (!this.congestion.controlsRecovery) this.congestion.cwndBytes = segments * this.connection.segmentBytes;
+  }
+
+  get usableWindow(): number {
+    return this.sndWnd - sequenceDifference(this.sndNxt, this.sndUna);
+  }
+
+  /** The congestion window is what holds sending back, as far as it may still grow. */
+  get isCwndLimited(): boolean {
+    return this.windowUse.mayGrow(this.congestion, this.connection.segmentBytes);
+  }
+
+  /** New data waits, and the peer has room for it. */
+  get maySendNew(): boolean {
+    return this.unsentBytes > 0 && this.usableWindow > 0;
+  }
+
+  get isWindowTooSmall(): boolean {
+    return this.usableWindow < Math.min(this.connection.segmentBytes, this.maxSndWnd / 2, this.unsentBytes);
+  }
+
+  /** Bytes per second that pacing sends at, or would; Infinity where nothing sets a pace. */
+  get pacingBytesPerSecond(): number {
+    const { pacingSlowStartPercent, pacingAvoidancePercent } = this.config;
+    return pacingRate(
+      this.congestion,
+      this.scoreboard.outstandingBytes,
+      this.rtt.srttMicros,
+      pacingSlowStartPercent,
+      pacingAvoidancePercent,
+      this.connection.options.maxPacingBytesPerSecond,
+    );
+  }
+
+  /** The pacer, if what is sent now is to be spread out. */
+  activePacer(): Pacer | null {
+    const isPaced =
+      this.config.pacing ||
+      this.congestion.pacingBytesPerSecond > 0 ||
+      Number.isFinite(this.connection.options.maxPacingBytesPerSecond);
+    if (!isPaced) return null;
+    return (this.pacer ??= new Pacer());
   }
 
   /** RFC 9293 §3.10.7.4: SND.WND, SND.WL1, SND.WL2. */
@@ -136,46 +203,62 @@ export class Sender {
 
   /** An acceptable acknowledgment (SND.UNA =< SEG.ACK =< SND.NXT) of a synchronised connection has come. */
   takeAck(segment: Segment, nowMicros: number): void {
-    const { acknowledgment, options } = segment;
-    const connection = this.#connection;
-    const hasSack = connection.sackEnabled;
-    const acked = sequenceDifference(acknowledgment, this.sndUna);
-    const isDuplicate = acked === 0 && this.#isDuplicate(segment);
-    if (
-      sequenceLess(this.sndWl1, segment.sequence) ||
-      (this.sndWl1 === segment.sequence && sequenceLessOrEqual(this.sndWl2, acknowledgment))
-    ) {
-      this.setWindow(segment);
-    }
-    if (hasSack && options.sackCount > 0) this.recovery.takeSack(options, this.sndUna, acknowledgment, this.sndNxt);
-    if (acked > 0) this.#advance(segment, acked, nowMicros);
-    else if (isDuplicate) this.recovery.onDuplicateAck(hasSack);
-    this.recovery.detect(this.sndUna, this.sndNxt, connection.segmentBytes, hasSack, nowMicros);
-    this.probes = 0;
-    // A peer that answers is alive, even if it takes nothing for now: RFC 9293 §3.8.6.1.
-    if (this.sndWnd === 0) this.retries = 0;
-    if (connection.timers.runs(TIMER_PERSIST) && this.sndWnd > 0 && !this.#isWindowTooSmall()) {
-      connection.timers.stop(TIMER_PERSIST);
-    }
+    this.#isTakingAck = true;
+    takeAcknowledgment(this, segment, nowMicros);
+    this.#isTakingAck = false;
+  }
+
+  /** One that acknowledges less than another before it. */
+  takeOldAck(segment: Segment, nowMicros: number): void {
+    if (this.scoreboard.count > 0) takeOldAcknowledgment(this, segment, nowMicros);
   }
 
   /** Sends what may be sent. False: the way down is blocked, come again at the next flush. */
   output(nowMicros: number): boolean {
-    this.#restartAfterIdle(nowMicros);
-    let verdict = EMIT_SENT;
-    while (verdict === EMIT_SENT) {
-      verdict = this.#retransmitLost(nowMicros);
-      if (verdict === NOTHING) verdict = this.#sendNew(nowMicros);
-    }
-    return this.#connection.accepted(verdict === NOTHING || verdict === LIMITED ? EMIT_SENT : verdict, nowMicros);
+    return this.#output.run(nowMicros);
+  }
+
+  /** The peer says that Congestion Experienced was seen: the window shrinks, once a round trip (RFC 3168 §6.1.2). */
+  ecnEcho(nowMicros: number): void {
+    if (this.#isTakingAck) this.#hasEcho = true;
+    else this.recovery.congestionMarked(nowMicros);
+  }
+
+  /** Whether the acknowledgment in hand says so; asked once. */
+  takesEcho(): boolean {
+    const hasEcho = this.#hasEcho;
+    this.#hasEcho = false;
+    return hasEcho;
   }
 
   /** RFC 6298 §5.4 to 5.6. The retransmission itself goes out with the flush. */
   onRetransmitTimeout(nowMicros: number): void {
-    this.recovery.onTimeout(this.sndNxt, this.retries === 0, nowMicros);
+    this.connection.timers.stop(TIMER_REORDER);
+    this.connection.timers.stop(TIMER_TAIL_LOSS);
+    this.recovery.onTimeout(this.retries, nowMicros);
     this.retries++;
     this.rtt.backoff++;
-    this.#armRetransmit(nowMicros);
+    this.armRetransmit(nowMicros);
+  }
+
+  /** RFC 8985 §6.2 step 5. */
+  onReorderTimeout(nowMicros: number): void {
+    if (this.scoreboard.count > 0) this.recovery.onReorderTimeout(nowMicros);
+  }
+
+  /** Where the probe timeout and the retransmission timer run out together, the probe comes first (RFC 8985 §7.2). */
+  yieldsToProbe(nowMicros: number): boolean {
+    const { timers } = this.connection;
+    if (timers.at(TIMER_TAIL_LOSS) > nowMicros || this.recovery.isProbing || this.scoreboard.count === 0) return false;
+    timers.stop(TIMER_TAIL_LOSS);
+    this.onTailLossTimeout();
+    this.armRetransmit(nowMicros);
+    return true;
+  }
+
+  /** RFC 8985 §7.3. The probe goes out with the flush. */
+  onTailLossTimeout(): void {
+    if (this.scoreboard.count > 0 && !this.recovery.isProbing) this.#output.isProbeDue = true;
   }
 
   /**
@@ -184,33 +267,47 @@ export class Sender {
    */
   onPersistTimeout(nowMicros: number): void {
     if (this.unsentBytes === 0 && !(this.finQueued && !this.finSent)) return;
-    if (this.sndWnd > 0 && this.#usableWindow() > 0) {
-      this.#overrideSilly = true;
+    if (this.sndWnd > 0 && this.usableWindow > 0) {
+      this.#output.overridesSilly = true;
     } else {
       this.probes++;
-      this.#counters.windowProbes++;
-      this.#writer.write(this.#connection, (this.sndUna - 1) | 0, 0, 0, 0, nowMicros);
+      this.counters.windowProbes++;
+      this.writer.write(this.connection, (this.sndUna - 1) | 0, 0, 0, 0, nowMicros);
     }
     this.rtt.backoff++;
-    this.#connection.timers.set(TIMER_PERSIST, nowMicros + this.rtt.rtoMicros);
+    this.connection.timers.set(TIMER_PERSIST, nowMicros + this.rtt.rtoMicros);
   }
 
   /** The path takes smaller packets only: what was sent in larger ones goes out again, without blame for congestion. */
   onSegmentSizeReduced(nowMicros: number): void {
-    this.congestion.onSegmentSize(this.#connection.segmentBytes, this.#config.initialWindowSegments);
-    this.scoreboard.markOversizeLost(this.#connection.segmentBytes);
-    if (this.scoreboard.unsentLostBytes > 0) this.recovery.forceRetransmit = true;
-    if (this.scoreboard.count > 0) this.#armRetransmit(nowMicros);
+    const { segmentBytes } = this.connection;
+    this.congestion.onSegmentSize(segmentBytes, this.config.initialWindowSegments);
+    this.scoreboard.cutOversize(segmentBytes);
+    this.recovery.onSegmentSizeReduced(nowMicros);
+    if (this.scoreboard.count > 0) this.armRetransmit(nowMicros);
   }
 
   /** The path takes larger packets, or may: segments to come are larger. */
   onSegmentSizeRaised(): void {
-    this.congestion.onSegmentSize(this.#connection.segmentBytes, this.#config.initialWindowSegments);
+    this.congestion.onSegmentSize(this.connection.segmentBytes, this.config.initialWindowSegments);
+  }
+
+  /** Another controller takes over, with the window as it is. */
+  useController(name: CongestionName): void {
+    const before = this.congestion;
+    if (before.name === name) return;
+    const next = makeController(name);
+    if (before.cwndBytes > 0) {
+      next.onSegmentSize(this.connection.segmentBytes, this.config.initialWindowSegments);
+      next.cwndBytes = before.cwndBytes;
+      next.ssthreshBytes = before.ssthreshBytes;
+    }
+    this.congestion = next;
   }
 
   /** Polls the NIC about acknowledged memory. */
   pollCompletion(): boolean {
-    return this.completion.poll(this.#marks);
+    return this.completion.poll(this.marks);
   }
 
   /** The NIC's mark behind everything this connection has in flight. */
@@ -223,181 +320,42 @@ export class Sender {
     this.scoreboard.clear();
   }
 
-  #isDuplicate(segment: Segment): boolean {
-    // RFC 5681 §2: (a) data outstanding, (b) no data, (c) no SYN or FIN, (d) the greatest acknowledgment, (e) same window.
-    return this.scoreboard.count > 0 && segment.lengthBytes === 0 && segment.window * 2 ** this.scale === this.sndWnd;
-  }
-
-  #advance(segment: Segment, acked: number, nowMicros: number): void {
-    const connection = this.#connection;
-    const { scoreboard, rtt, recovery } = this;
-    const wasOpen = recovery.state !== 'recovery';
-    scoreboard.acknowledge(segment.acknowledgment);
-    this.sndUna = segment.acknowledgment;
-    this.unaOffset += acked;
-    this.retries = 0;
-    this.stalledSinceMicros = scoreboard.count > 0 ? nowMicros : -1;
-    const dataOffset = Math.min(this.unaOffset, this.queue.endOffset);
-    this.queue.release(dataOffset);
-    this.completion.push(dataOffset, scoreboard.ackedMark);
-    if (scoreboard.ackedSentMicros >= 0) {
-      rtt.sample(nowMicros - scoreboard.ackedSentMicros);
-    } else if (connection.timestampsEnabled && segment.options.hasTimestamps && segment.options.timestampEcho !== 0) {
-      // RFC 7323 §4.1: the echo tells the copies of a segment apart.
-      const ticks = (connection.timestamp(nowMicros) - segment.options.timestampEcho) | 0;
-      if (ticks >= 0) rtt.sample(Math.max(ticks * TICK_MICROS, TICK_MICROS / 2));
-    }
-    if (wasOpen) this.congestion.onAck(acked, this.#isCongestionLimited, rtt.latestMicros, nowMicros);
-    recovery.onNewAck(this.sndUna, acked, connection.segmentBytes, connection.sackEnabled, nowMicros);
-    connection.noteAcknowledged();
-    if (scoreboard.count === 0) connection.timers.stop(TIMER_RETRANSMIT); // RFC 6298 §5.2
-    else this.#armRetransmit(nowMicros); // §5.3
-  }
-
-  #retransmitLost(nowMicros: number): number {
-    const { scoreboard, recovery } = this;
-    const index = scoreboard.nextLost();
-    if (index < 0) return NOTHING;
-    const start = scoreboard.start(index);
-    let end = scoreboard.end(index);
-    const room = this.congestion.cwndBytes - this.pipeBytes;
-    if (sequenceDifference(end, start) > room && !recovery.forceRetransmit) {
-      this.#isCongestionLimited = true;
-      return LIMITED;
-    }
-    const limit = Math.min(room, MAX_BURST_BYTES);
-    let next = index + 1;
-    while (scoreboard.isUnsentLost(next) && sequenceDifference(scoreboard.end(next), start) <= limit) {
-      end = scoreboard.end(next++);
-    }
-    const offset = this.unaOffset + sequenceDifference(start, this.sndUna);
-    const bytes = sequenceDifference(end, start);
-    const hasFin = offset + bytes > this.queue.endOffset;
-    const flags = (hasFin ? TCP_FIN : 0) | TCP_PSH;
-    const verdict = this.#writer.write(this.#connection, start, flags, offset, bytes - (hasFin ? 1 : 0), nowMicros);
-    if (verdict !== EMIT_SENT) return verdict;
-    recovery.forceRetransmit = false;
-    const sent = this.#writer.payloadBytes + (this.#writer.carriedFin ? 1 : 0);
-    const mark = this.#marks.txMark();
-    for (let i = index; i < next && sequenceDifference(scoreboard.end(i), start) <= sent; i++) {
-      scoreboard.markRetransmitted(i, nowMicros, mark);
-      this.retransmittedSegments++;
-      this.#counters.retransmittedSegments++;
-    }
-    this.retransmittedBytes += this.#writer.payloadBytes;
-    this.#counters.retransmittedBytes += this.#writer.payloadBytes;
-    this.#sent(nowMicros);
-    return EMIT_SENT;
-  }
-
-  #sendNew(nowMicros: number): number {
-    this.#isCongestionLimited = false;
-    const unsent = this.unsentBytes;
-    const wantsFin = this.finQueued && !this.finSent;
-    if ((unsent === 0 && !wantsFin) || this.scoreboard.isFull) return NOTHING;
-    const connection = this.#connection;
-    const mss = connection.segmentBytes - this.#writer.sackBytes(connection);
-    const usable = this.#usableWindow();
-    let length = Math.min(unsent, usable, MAX_BURST_BYTES - (MAX_BURST_BYTES % mss));
-    if ((length === 0 && unsent > 0) || usable <= 0) return this.#waitForWindow(nowMicros);
-    if (length < unsent && length > mss) length -= length % mss;
-    if (length < mss && !this.#maySendSmall(length, unsent)) return this.#waitForWindow(nowMicros);
-    if (length > mss && length % mss !== 0 && !this.#nagleAllows()) length -= length % mss;
-
-    const room = this.congestion.cwndBytes - this.pipeBytes;
-    if (length > room) {
-      this.#isCongestionLimited = true;
-      const whole = Math.max(0, room - (room % mss));
-      if (whole === 0 && this.pipeBytes > 0) return NOTHING;
-      length = Math.min(length, Math.max(whole, mss));
-    }
-    const offset = this.nxtOffset;
-    const isLast = length === unsent;
-    const fin = wantsFin && isLast && length + 1 <= usable;
-    const flags = (fin ? TCP_FIN : 0) | (isLast && length > 0 ? TCP_PSH : 0);
-    if (length === 0 && !fin) return this.#waitForWindow(nowMicros);
-    const verdict = this.#writer.write(connection, this.sndNxt, flags, offset, length, nowMicros);
-    if (verdict !== EMIT_SENT) return verdict;
-    this.#record(this.#writer.payloadBytes, this.#writer.carriedFin, mss, nowMicros);
-    return EMIT_SENT;
-  }
-
-  /** One record for each segment of a burst. */
-  #record(bytes: number, fin: boolean, mss: number, nowMicros: number): void {
-    const mark = this.#marks.txMark();
-    let left = bytes;
-    do {
-      const size = Math.min(left, mss);
-      left -= size;
-      const end = (this.sndNxt + size + (left === 0 && fin ? 1 : 0)) | 0;
-      this.scoreboard.push(this.sndNxt, end, nowMicros, mark);
-      this.sndNxt = end;
-      if (size < mss) this.#smallOffset = this.nxtOffset;
-    } while (left > 0);
-    if (fin) {
-      this.finSent = true;
-      this.#connection.finSent();
-    }
-    if (this.stalledSinceMicros < 0) this.stalledSinceMicros = nowMicros;
-    this.#overrideSilly = false;
-    this.#sent(nowMicros);
-  }
-
-  #sent(nowMicros: number): void {
-    const { timers } = this.#connection;
-    this.lastSentMicros = nowMicros;
-    timers.stop(TIMER_PERSIST);
-    this.ensureRetransmit(nowMicros); // RFC 6298 §5.1
-  }
-
   /** Starts the retransmission timer unless it runs: also for what could not even be sent. */
   ensureRetransmit(nowMicros: number): void {
-    if (!this.#connection.timers.runs(TIMER_RETRANSMIT)) this.#armRetransmit(nowMicros);
+    if (!this.connection.timers.runs(TIMER_RETRANSMIT)) this.armRetransmit(nowMicros);
   }
 
-  #armRetransmit(nowMicros: number): void {
+  armRetransmit(nowMicros: number): void {
     let deadline = nowMicros + this.rtt.rtoMicros;
-    const { userTimeoutMicros } = this.#connection;
+    const { userTimeoutMicros } = this.connection.options;
     if (userTimeoutMicros > 0 && this.stalledSinceMicros >= 0) {
       deadline = Math.min(deadline, Math.max(nowMicros, this.stalledSinceMicros + userTimeoutMicros));
     }
-    this.#connection.timers.set(TIMER_RETRANSMIT, deadline);
+    this.connection.timers.set(TIMER_RETRANSMIT, deadline);
   }
 
-  #usableWindow(): number {
-    return this.sndWnd - sequenceDifference(this.sndNxt, this.sndUna);
-  }
-
-  /** RFC 9293 §3.8.6.2.1 and §3.7.4: less than a full segment goes out only if nothing better is to be expected. */
-  #maySendSmall(length: number, unsent: number): boolean {
-    if (this.#overrideSilly) return true;
-    if (length === unsent) return this.#nagleAllows();
-    return length >= this.maxSndWnd / 2;
-  }
-
-  #nagleAllows(): boolean {
-    return this.noDelay || this.finQueued || this.#smallOffset <= this.unaOffset;
-  }
-
-  #isWindowTooSmall(): boolean {
-    return this.#usableWindow() < Math.min(this.#connection.segmentBytes, this.maxSndWnd / 2, this.unsentBytes);
-  }
-
-  /** Data waits for the window. If nothing is in flight no acknowledgment will tell of it: the persist timer asks. */
-  #waitForWindow(nowMicros: number): number {
-    const { timers } = this.#connection;
-    if (this.scoreboard.count === 0 && !timers.runs(TIMER_PERSIST)) {
-      timers.set(TIMER_PERSIST, nowMicros + this.rtt.rtoMicros);
+  /**
+   * RFC 8985 §7.2: a probe of the tail, if nothing is heard for two round trips; only where nothing was found lost, and
+   * the reordering timer does not run.
+   * @param isProgress the retransmission timer has just started; else it counts from the first segment outstanding.
+   */
+  scheduleProbe(nowMicros: number, isProgress: boolean): void {
+    const { connection, scoreboard, rtt, recovery, config } = this;
+    const { timers } = connection;
+    const isPossible = config.tailLossProbe && connection.sackEnabled && recovery.mayProbe && scoreboard.count > 0;
+    if (!isPossible || timers.runs(TIMER_REORDER)) {
+      timers.stop(TIMER_TAIL_LOSS);
+      return;
     }
-    return NOTHING;
-  }
-
-  #restartAfterIdle(nowMicros: number): void {
-    if (this.scoreboard.count > 0 || this.unsentBytes === 0) return;
-    if (nowMicros - this.lastSentMicros > this.rtt.rtoMicros && this.lastSentMicros >= 0) {
-      this.congestion.onIdleRestart(nowMicros);
-      this.lastSentMicros = nowMicros;
+    let wait = config.initialRtoMicros;
+    if (rtt.srttMicros > 0) {
+      // A single segment may wait for its acknowledgment as long as the peer delays one.
+      wait = 2 * rtt.srttMicros + (scoreboard.count === 1 ? connection.options.minRtoMicros : PROBE_SLACK_MICROS);
     }
+    const elapsed = isProgress ? 0 : nowMicros - scoreboard.sentMicros(scoreboard.first);
+    const left = rtt.rtoMicros - elapsed;
+    if (left > 0) wait = Math.min(wait, left);
+    timers.set(TIMER_TAIL_LOSS, nowMicros + wait);
   }
 }
 

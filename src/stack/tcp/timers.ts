@@ -1,4 +1,5 @@
 import { NEVER } from '../../core/clock.ts';
+import { LAST_TICK, TimerWheel } from '../../core/timer-wheel.ts';
 
 /** Rows of a connection's timer table. At most one of RETRANSMIT and PERSIST runs. */
 export const TIMER_RETRANSMIT = 0;
@@ -7,169 +8,242 @@ export const TIMER_DELAYED_ACK = 2;
 export const TIMER_KEEPALIVE = 3;
 /** 2 MSL in TIME-WAIT; the wait for the peer's FIN in FIN-WAIT-2 after `close`. */
 export const TIMER_LINGER = 4;
-const TIMER_ROWS = 5;
+/** RFC 8985 §6.2 step 5: the wait for what reordering may have delayed. */
+export const TIMER_REORDER = 5;
+/** RFC 8985 §7.2: the probe timeout (PTO). */
+export const TIMER_TAIL_LOSS = 6;
+/** When pacing lets the next segment go. */
+export const TIMER_PACING = 7;
+const TIMER_ROWS = 8;
 
-/** One connection's deadlines, in microseconds; NEVER where none runs. */
-export class TimerRows {
-  readonly #deadlines = new Float64Array(TIMER_ROWS).fill(NEVER);
-  /** Place in the wheel's heap, or -1, and the time it is filed under: never later than the earliest deadline. */
-  heapIndex = -1;
-  filedMicros: number = NEVER;
-  readonly #heap: TimerHeap;
-  readonly owner: TimerOwner;
-
-  constructor(heap: TimerHeap, owner: TimerOwner) {
-    this.#heap = heap;
-    this.owner = owner;
-  }
-
-  at(row: number): number {
-    return this.#deadlines[row]!;
-  }
-
-  runs(row: number): boolean {
-    return this.#deadlines[row]! !== NEVER;
-  }
-
-  set(row: number, deadlineMicros: number): void {
-    this.#deadlines[row] = deadlineMicros;
-    if (deadlineMicros < this.filedMicros) this.#heap.file(this, deadlineMicros);
-  }
-
-  /** Stops one timer. It stays filed: a heap entry that is early costs one look, moving it would cost one per packet. */
-  stop(row: number): void {
-    this.#deadlines[row] = NEVER;
-  }
-
-  stopAll(): void {
-    this.#deadlines.fill(NEVER);
-    this.#heap.remove(this);
-  }
-
-  /** A row that is due, or -1. */
-  due(nowMicros: number): number {
-    for (let row = 0; row < TIMER_ROWS; row++) if (this.#deadlines[row]! <= nowMicros) return row;
-    return -1;
-  }
-
-  earliest(): number {
-    let earliest = NEVER;
-    for (let row = 0; row < TIMER_ROWS; row++) {
-      if (this.#deadlines[row]! < earliest) earliest = this.#deadlines[row]!;
-    }
-    return earliest;
-  }
-}
+const INITIAL_ENTRIES = 64;
+/** Timers fired by one `poll`: more are due at once, the rest is for the next. */
+const MAX_FIRED = 1024;
+/** Entries that `pollAt` looks at for the first of them; in a fuller slot it answers when the slot begins. */
+const MAX_LOOKED = 64;
+const NONE = -1;
 
 export interface TimerOwner {
   timerExpired(row: number, nowMicros: number): void;
 }
 
-/**
- * All connections that have a timer running, in a binary heap by the time they were filed under. A deadline that moves
- * later is not moved here: when its old time comes, the entry is filed again. So the retransmission timer, set anew by each
- * acknowledgment, costs one store.
- */
-export class TimerHeap {
-  readonly #entries: TimerRows[] = [];
+/** One connection's deadlines, in microseconds; NEVER where none runs. They lie in the table, while any does. */
+export class TimerRows {
+  /** Place in the table; given by it with the first timer, taken back when none runs. */
+  id: number = NONE;
+  readonly #table: TimerTable;
+  readonly owner: TimerOwner;
 
-  /** Entries filed; 0 once every connection's timers are stopped. */
+  constructor(table: TimerTable, owner: TimerOwner) {
+    this.#table = table;
+    this.owner = owner;
+  }
+
+  at(row: number): number {
+    return this.id === NONE ? NEVER : this.#table.at(this.id, row);
+  }
+
+  runs(row: number): boolean {
+    return this.at(row) !== NEVER;
+  }
+
+  set(row: number, deadlineMicros: number): void {
+    if (deadlineMicros === NEVER) this.stop(row);
+    else this.#table.set(this, row, deadlineMicros);
+  }
+
+  /** Stops one timer. The connection stays filed: an entry that is early costs one look, moving it one per packet. */
+  stop(row: number): void {
+    if (this.id !== NONE) this.#table.clear(this.id, row);
+  }
+
+  stopAll(): void {
+    if (this.id !== NONE) this.#table.release(this.id);
+  }
+}
+
+/**
+ * The timers of all connections: deadlines side by side in one array, and a wheel of the connections that have any
+ * running. Its ticks are microseconds, so that what shares its finest slot is due at one moment; a timer fires with the
+ * first `poll` at or after its deadline, and `pollAt` is that deadline, rounded up to a microsecond.
+ *
+ * A connection is filed under a tick that is never later than its earliest deadline. A deadline that moves later is not
+ * moved here: when its old time comes, or is asked for, the entry is filed again. So the retransmission timer, set anew
+ * by each acknowledgment, costs one store.
+ */
+export class TimerTable {
+  readonly #wheel = new TimerWheel();
+  #deadlines: Float64Array = new Float64Array(INITIAL_ENTRIES * TIMER_ROWS).fill(NEVER);
+  /** The tick that an entry is filed under; NEVER if it is not. */
+  #filed: Float64Array = new Float64Array(INITIAL_ENTRIES).fill(NEVER);
+  readonly #rows: (TimerRows | null)[] = [];
+  readonly #free: number[] = [];
+  /** No timer is due before it. */
+  #nextMicros: number = NEVER;
+  /** The entry that `#nextMicros` is the deadline of; NONE: it is a lower bound. */
+  #nextId: number = NONE;
+  /** The bound is as good as it gets. */
+  #isSettled = true;
+  /** The moment that `poll` serves, while it does: what is set for it meanwhile is for the next. */
+  #polledTick = -1;
+
+  /** Connections filed; 0 once every connection's timers are stopped. */
   get size(): number {
-    return this.#entries.length;
+    return this.#wheel.count;
   }
 
   /** When something may be due. */
   pollAt(): number {
-    this.#settleTop();
-    return this.#entries.length === 0 ? NEVER : this.#entries[0]!.filedMicros;
+    const isKnown = this.#nextId === NONE ? this.#isSettled : this.#tickOf(this.#nextId) <= this.#nextMicros;
+    if (!isKnown) this.#settle();
+    return this.#nextMicros;
   }
 
-  /** Fires what is due, each timer once. */
+  /** Fires what is due, each timer once, up to a limit. Returns how many. */
   poll(nowMicros: number): number {
+    const tick = Math.floor(nowMicros);
+    if (tick < this.#nextMicros) return 0;
+    const wheel = this.#wheel;
     let fired = 0;
-    while (this.#entries.length > 0 && this.#entries[0]!.filedMicros <= nowMicros) {
-      const rows = this.#entries[0]!;
-      const row = rows.due(nowMicros);
-      if (row >= 0) {
-        rows.stop(row);
-        rows.owner.timerExpired(row, nowMicros);
-        fired++;
+    this.#polledTick = tick;
+    let slot = wheel.firstSlot();
+    while (slot >= 0 && wheel.startOf(slot) <= tick && fired < MAX_FIRED) {
+      wheel.moveTo(wheel.startOf(slot));
+      for (let id = wheel.firstIn(slot); id >= 0 && fired < MAX_FIRED; id = wheel.firstIn(slot)) {
+        wheel.take(id);
+        this.#filed[id] = NEVER;
+        if (this.#tickOf(id) <= wheel.now) fired += this.#fire(id, nowMicros);
+        else this.#refile(id);
       }
-      if (rows.heapIndex >= 0 && rows.due(nowMicros) < 0) this.#refile(rows);
+      slot = wheel.firstSlot();
     }
+    this.#polledTick = -1;
+    if (slot < 0 || wheel.startOf(slot) > tick) wheel.moveTo(tick);
+    this.#nextId = NONE;
+    this.#isSettled = slot < 0;
+    this.#nextMicros = slot < 0 ? NEVER : wheel.startOf(slot);
     return fired;
   }
 
-  file(rows: TimerRows, atMicros: number): void {
-    rows.filedMicros = atMicros;
-    if (rows.heapIndex < 0) {
-      rows.heapIndex = this.#entries.length;
-      this.#entries.push(rows);
+  // ---- for TimerRows ----
+
+  at(id: number, row: number): number {
+    return this.#deadlines[id * TIMER_ROWS + row]!;
+  }
+
+  set(rows: TimerRows, row: number, deadlineMicros: number): void {
+    if (rows.id === NONE) this.#claim(rows);
+    const { id } = rows;
+    this.#deadlines[id * TIMER_ROWS + row] = deadlineMicros;
+    const tick = Math.max(Math.min(Math.ceil(deadlineMicros), LAST_TICK), this.#polledTick + 1);
+    if (tick < this.#filed[id]!) this.#file(id, tick);
+  }
+
+  clear(id: number, row: number): void {
+    this.#deadlines[id * TIMER_ROWS + row] = NEVER;
+  }
+
+  release(id: number): void {
+    this.#wheel.take(id);
+    this.#filed[id] = NEVER;
+    this.#deadlines.fill(NEVER, id * TIMER_ROWS, (id + 1) * TIMER_ROWS);
+    this.#rows[id]!.id = NONE;
+    this.#rows[id] = null;
+    this.#free.push(id);
+    if (id !== this.#nextId) return;
+    this.#nextId = NONE;
+    this.#isSettled = false;
+  }
+
+  #claim(rows: TimerRows): void {
+    const id = this.#free.pop() ?? this.#rows.length;
+    rows.id = id;
+    this.#rows[id] = rows;
+    if (id >= this.#filed.length) this.#grow();
+  }
+
+  #file(id: number, tick: number): void {
+    this.#wheel.take(id);
+    this.#wheel.place(id, tick);
+    this.#filed[id] = tick;
+    if (tick >= this.#nextMicros) return;
+    this.#nextMicros = tick;
+    this.#nextId = id;
+  }
+
+  /** Files an entry that is not under its earliest deadline; gives its place back if none runs. */
+  #refile(id: number): void {
+    const tick = this.#tickOf(id);
+    if (tick === NEVER) this.release(id);
+    else this.#file(id, tick);
+  }
+
+  /** Fires every row that is due. The owner may set and stop what it likes, or stop them all. */
+  #fire(id: number, nowMicros: number): number {
+    const rows = this.#rows[id]!;
+    let fired = 0;
+    for (let row = 0; row < TIMER_ROWS && rows.id === id; row++) {
+      if (this.at(id, row) > nowMicros) continue;
+      this.clear(id, row);
+      fired++;
+      rows.owner.timerExpired(row, nowMicros);
     }
-    this.#rise(rows);
+    if (rows.id !== id) return fired;
+    const tick = this.#tickOf(id);
+    if (tick === NEVER) this.release(id);
+    else if (tick < this.#filed[id]!) this.#file(id, Math.max(tick, this.#polledTick + 1));
+    return fired;
   }
 
-  remove(rows: TimerRows): void {
-    const hole = rows.heapIndex;
-    if (hole < 0) return;
-    rows.heapIndex = -1;
-    rows.filedMicros = NEVER;
-    const last = this.#entries.pop()!;
-    if (last === rows) return;
-    this.#place(last, hole);
-    this.#rise(last);
-    this.#sink(last);
-  }
-
-  /** Entries whose timers were stopped or put off leave the top, so that `pollAt` wakes nobody for nothing. */
-  #settleTop(): void {
-    while (this.#entries.length > 0) {
-      const rows = this.#entries[0]!;
-      if (rows.earliest() <= rows.filedMicros) return;
-      this.#refile(rows);
-    }
-  }
-
-  #refile(rows: TimerRows): void {
-    const earliest = rows.earliest();
-    if (earliest === NEVER) {
-      this.remove(rows);
-      return;
-    }
-    rows.filedMicros = earliest;
-    this.#sink(rows);
-  }
-
-  #place(rows: TimerRows, index: number): void {
-    this.#entries[index] = rows;
-    rows.heapIndex = index;
-  }
-
-  #rise(rows: TimerRows): void {
-    let index = rows.heapIndex;
-    while (index > 0) {
-      const parent = this.#entries[(index - 1) >> 1]!;
-      if (parent.filedMicros <= rows.filedMicros) break;
-      this.#place(parent, index);
-      index = (index - 1) >> 1;
-    }
-    this.#place(rows, index);
-  }
-
-  #sink(rows: TimerRows): void {
-    let index = rows.heapIndex;
+  /** Finds the first deadline. What was stopped or put off is filed anew on the way, so that it wakes nobody. */
+  #settle(): void {
+    const wheel = this.#wheel;
+    this.#isSettled = true;
     for (;;) {
-      let child = 2 * index + 1;
-      if (child >= this.#entries.length) break;
-      const right = child + 1;
-      if (right < this.#entries.length && this.#entries[right]!.filedMicros < this.#entries[child]!.filedMicros) {
-        child = right;
+      const slot = wheel.firstSlot();
+      this.#nextId = NONE;
+      this.#nextMicros = NEVER;
+      if (slot < 0) return;
+      let looked = 0;
+      let following: number;
+      for (let id = wheel.firstIn(slot); id >= 0; id = following) {
+        following = wheel.after(id);
+        if (looked++ === MAX_LOOKED) {
+          this.#nextId = NONE;
+          this.#nextMicros = wheel.startOf(slot);
+          return;
+        }
+        const filed = this.#filed[id]!;
+        if (this.#tickOf(id) > filed) {
+          wheel.take(id);
+          this.#filed[id] = NEVER;
+          this.#refile(id);
+        } else if (filed < this.#nextMicros) {
+          this.#nextMicros = filed;
+          this.#nextId = id;
+        }
       }
-      const lower = this.#entries[child]!;
-      if (lower.filedMicros >= rows.filedMicros) break;
-      this.#place(lower, index);
-      index = child;
+      // What was filed anew lies behind this slot, or again in it.
+      if (wheel.firstIn(slot) >= 0) return;
     }
-    this.#place(rows, index);
+  }
+
+  /** The tick of an entry's earliest deadline. */
+  #tickOf(id: number): number {
+    const deadlines = this.#deadlines;
+    let earliest = NEVER;
+    for (let at = id * TIMER_ROWS, end = at + TIMER_ROWS; at < end; at++) {
+      if (deadlines[at]! < earliest) earliest = deadlines[at]!;
+    }
+    return earliest === NEVER ? NEVER : Math.min(Math.ceil(earliest), LAST_TICK);
+  }
+
+  #grow(): void {
+    const deadlines = new Float64Array(this.#deadlines.length * 2).fill(NEVER, this.#deadlines.length);
+    const filed = new Float64Array(this.#filed.length * 2).fill(NEVER, this.#filed.length);
+    deadlines.set(this.#deadlines);
+    filed.set(this.#filed);
+    this.#deadlines = deadlines;
+    this.#filed = filed;
   }
 }

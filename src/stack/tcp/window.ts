@@ -7,6 +7,8 @@ import { MAX_WINDOW_SCALE } from './config.ts';
 const MAX_RESERVE_BYTES: number = 64 * KiB;
 /** Of the free memory, what one SYN may promise: half-open connections come from strangers. */
 const INITIAL_SHARE = 16;
+/** And more than the first flight only where so much is free that this part of it is enough. */
+const PLENTY_SHARE = 256;
 const MAX_FIELD = 0xffff;
 
 /**
@@ -21,9 +23,12 @@ const MAX_FIELD = 0xffff;
 export class ReceiveWindow {
   /** Whose pages the window follows; changed by `moveTo` only. */
   pool: PagePool;
-  limitBytes: number;
-  /** The shift count to offer, fixed by the first SYN: the smallest that can express the limit (RFC 7323 §2.3). */
-  readonly offeredScale: number;
+  /** What may lie unread now; grows up to the largest buffer as the application reads. */
+  limitBytes = 0;
+  /** No window is larger than this (TCP_WINDOW_CLAMP). */
+  clampBytes: number = Number.POSITIVE_INFINITY;
+  /** The shift count to offer, fixed by the first SYN: the smallest that can express the largest buffer (RFC 7323 §2.3). */
+  offeredScale = 0;
   /** Shift count that we announced; 0 until the peer has agreed to scaling. */
   scale = 0;
   /** RCV.NXT + RCV.WND: the first sequence number that may not be sent. */
@@ -41,16 +46,38 @@ export class ReceiveWindow {
   #reserveBytes = 0;
   /** What windows may take in all: the pool without the reserve. */
   #capacityBytes = 0;
-  readonly #bufferBytes: number;
+  #bufferBytes: number;
+  /** The largest that it may grow to. */
+  #largestBytes: number;
 
-  constructor(pool: PagePool, limitBytes: number) {
+  /** @param largestBytes that the buffer may grow to, if it is not `bufferBytes` for ever. */
+  constructor(pool: PagePool, bufferBytes: number, largestBytes: number = bufferBytes) {
     this.pool = pool;
-    this.limitBytes = limitBytes;
-    this.#bufferBytes = limitBytes;
+    this.#bufferBytes = bufferBytes;
+    this.#largestBytes = largestBytes;
     this.#measure();
-    let scale = 0;
-    while (scale < MAX_WINDOW_SCALE && this.limitBytes > MAX_FIELD * 2 ** scale) scale++;
-    this.offeredScale = scale;
+    this.#chooseScale();
+  }
+
+  /** The application has named a size (SO_RCVBUF). What was promised stays promised. */
+  resize(bufferBytes: number, largestBytes: number): void {
+    this.#bufferBytes = bufferBytes;
+    this.#largestBytes = largestBytes;
+    this.#measure();
+    this.#chooseScale();
+  }
+
+  /** TCP_WINDOW_CLAMP; 0 lifts it. */
+  clamp(bytes: number): void {
+    this.clampBytes = bytes > 0 ? bytes : Number.POSITIVE_INFINITY;
+    this.#chooseScale();
+  }
+
+  /** Lets the buffer grow to `bytes`, or as far as it may. */
+  grow(bytes: number): void {
+    if (bytes <= this.#bufferBytes) return;
+    this.#bufferBytes = Math.min(bytes, this.#largestBytes);
+    this.#measure();
   }
 
   /**
@@ -83,7 +110,12 @@ export class ReceiveWindow {
     // Half of the memory is out of reach of strangers: a flood of SYNs leaves it to the connections that exist.
     const roomBytes = this.#freeBytes() - this.pool.promisedBytes - this.#capacityBytes / 2;
     const shareBytes = Math.floor(roomBytes / INITIAL_SHARE);
-    const bytes = Math.max(0, Math.min(initialSegments * mssBytes, shareBytes, this.limitBytes, MAX_FIELD));
+    const fewBytes = Math.min(initialSegments * mssBytes, shareBytes);
+    const limitBytes = Math.min(this.limitBytes, this.clampBytes);
+    const wantedBytes = Math.min(limitBytes, Math.max(fewBytes, Math.floor(roomBytes / PLENTY_SHARE)));
+    // Whole segments, where there is more than one; then what the field takes.
+    const wholeBytes = Math.max(0, wantedBytes > mssBytes ? wantedBytes - (wantedBytes % mssBytes) : wantedBytes);
+    const bytes = Math.min(wholeBytes, MAX_FIELD);
     this.promisedBytes = bytes;
     this.pool.promisedBytes += bytes;
     this.isStarved = bytes < 2 * mssBytes;
@@ -128,7 +160,7 @@ export class ReceiveWindow {
     const heldBytes = unreadBytes + storedBytes;
     const shareBytes = this.#shareBytes(heldBytes);
     const bufferBytes = this.limitBytes - heldBytes;
-    const largestBytes = MAX_FIELD * 2 ** this.scale;
+    const largestBytes = Math.min(MAX_FIELD * 2 ** this.scale, this.clampBytes);
     // A whole number of window units, so that the peer sees the edge where it is.
     const wantedBytes = Math.min(Math.min(shareBytes, bufferBytes) + storedBytes, largestBytes);
     const gain = wantedBytes - (wantedBytes % 2 ** this.scale) - windowBytes;
@@ -136,6 +168,13 @@ export class ReceiveWindow {
     this.seenEpoch = pool.releaseEpoch;
     this.isStarved = gain < enoughBytes && windowBytes < 2 * mssBytes && shareBytes < bufferBytes;
     return gain >= enoughBytes ? gain : 0;
+  }
+
+  /** Takes in what the peer has sent beyond the edge. */
+  stretch(bytes: number): void {
+    this.edge = (this.edge + bytes) | 0;
+    this.pool.promisedBytes += bytes;
+    this.promisedBytes += bytes;
   }
 
   /** The window field of a segment that acknowledges `rcvNxt`. */
@@ -189,6 +228,14 @@ export class ReceiveWindow {
     this.limitBytes = Math.min(this.#bufferBytes, capacityBytes);
     this.#reserveBytes = Math.min(MAX_RESERVE_BYTES + 2 * pool.chunkBytes, capacityBytes / 4);
     this.#capacityBytes = capacityBytes - this.#reserveBytes;
+  }
+
+  #chooseScale(): void {
+    const { pool } = this;
+    const largestBytes = Math.min(this.#largestBytes, this.clampBytes, pool.chunkCount * pool.chunkBytes);
+    let scale = 0;
+    while (scale < MAX_WINDOW_SCALE && largestBytes > MAX_FIELD * 2 ** scale) scale++;
+    this.offeredScale = scale;
   }
 
   #freeBytes(): number {

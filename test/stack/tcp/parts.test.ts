@@ -1,24 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { NEVER } from '../../../src/core/clock.ts';
-import { SeededRandom } from '../../../src/core/random.ts';
 import { PagePool } from '../../../src/memory/page-pool.ts';
 import { FragQueue } from '../../../src/memory/frag-queue.ts';
 import { HostRegion } from '../../../src/memory/region.ts';
 import { TxFrame } from '../../../src/nic/tx-frame.ts';
-import { flowKey, FlowTable } from '../../../src/stack/demux.ts';
 import { CompletionQueue } from '../../../src/stack/tcp/completion.ts';
 import { KeyedHash, initialSequence } from '../../../src/stack/tcp/isn.ts';
 import { Reassembly } from '../../../src/stack/tcp/reassembly.ts';
-import { Scoreboard } from '../../../src/stack/tcp/sack.ts';
 import { SendQueue } from '../../../src/stack/tcp/send-queue.ts';
-import { TimerHeap, TimerRows } from '../../../src/stack/tcp/timers.ts';
 import { IpAddress } from '../../../src/wire/address.ts';
 import { FakeLanding } from '../../../testing/fake-ip.ts';
 
 const LOCAL = IpAddress.parse('10.0.0.1')!;
 const REMOTE = IpAddress.parse('10.0.0.2')!;
+
 
 test('KeyedHash is SipHash-2-4: the vectors of its reference implementation', () => {
   const hash = new KeyedHash(0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c);
@@ -40,61 +36,6 @@ test('initial sequence numbers: 4 µs steps, across the wrap', () => {
   assert.equal(initialSequence(0, 4000), 1000);
   assert.equal(initialSequence(-1, 4), 0);
   assert.equal(initialSequence(5, 4 * 2 ** 32 + 8), 7);
-});
-
-test('FlowTable agrees with a Map', () => {
-  const operation = fc.tuple(fc.constantFrom('add', 'remove', 'find'), fc.nat(300));
-  fc.assert(
-    fc.property(fc.array(operation, { maxLength: 600 }), fc.nat(), (operations, seed) => {
-      const table = new FlowTable<number>(new SeededRandom(seed));
-      const model = new Map<number, number>();
-      const key = new Int32Array(9);
-      for (const [name, port] of operations) {
-        flowKey(key, LOCAL, 80, REMOTE, port);
-        if (name === 'add') assert.equal(table.add(key, port), !model.has(port) && model.set(port, port) !== null);
-        else if (name === 'remove') assert.equal(table.remove(key), model.delete(port));
-        else assert.equal(table.find(key), model.get(port) ?? null);
-        assert.equal(table.size, model.size);
-      }
-      assert.deepEqual(
-        [...table.values()].toSorted((a, b) => a - b),
-        [...model.keys()].toSorted((a, b) => a - b),
-      );
-    }),
-    { numRuns: 60 },
-  );
-});
-
-test('TimerHeap fires every timer once, in its time, whatever is moved or stopped', () => {
-  const operation = fc.tuple(fc.nat(9), fc.nat(4), fc.option(fc.nat(1000)));
-  fc.assert(
-    fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {
-      const heap = new TimerHeap();
-      const fired: [number, number, number][] = [];
-      const rows = Array.from({ length: 10 }, (_, i) => {
-        const owner = { timerExpired: (row: number, now: number): unknown => fired.push([i, row, now]) };
-        return new TimerRows(heap, owner);
-      });
-      const model = new Map<string, number>();
-      for (const [index, row, at] of operations) {
-        if (at === null) {
-          rows[index]!.stop(row);
-          model.delete(`${index} ${row}`);
-        } else {
-          rows[index]!.set(row, at);
-          model.set(`${index} ${row}`, at);
-        }
-        assert.equal(heap.pollAt(), Math.min(NEVER, ...model.values()));
-      }
-      for (let now = heap.pollAt(); now !== NEVER; now = heap.pollAt()) heap.poll(now);
-      assert.deepEqual(
-        fired.map(([index, row, now]) => `${index} ${row} ${now}`).toSorted(),
-        [...model].map(([key, at]) => `${key} ${at}`).toSorted(),
-      );
-      assert.equal(heap.size, 0);
-    }),
-    { numRuns: 100 },
-  );
 });
 
 test('SendQueue gathers any range of what was queued', () => {
@@ -189,72 +130,6 @@ test('Reassembly has a limit', () => {
   assert.equal(refused, 1000 - 512);
   reassembly.clear();
   assert.equal(landing.foreignReferences, 0);
-});
-
-test('Scoreboard: its sums are what counting the records gives', () => {
-  const operation = fc.tuple(
-    fc.constantFrom('send', 'sack', 'ack', 'lost', 'resend', 'timeout'),
-    fc.nat(30),
-    fc.nat(8),
-  );
-  fc.assert(
-    fc.property(fc.array(operation, { maxLength: 150 }), (operations) => {
-      const board = new Scoreboard();
-      const size = 100;
-      const base = 0x7fff_fe00;
-      let una = 0;
-      let next = 0;
-      const state = new Map<number, { sacked: boolean; lost: boolean; resent: boolean }>();
-      for (const [name, a, b] of operations) {
-        if (name === 'send') {
-          board.push((base + next * size) | 0, (base + (next + 1) * size) | 0, 0, 0);
-          state.set(next++, { sacked: false, lost: false, resent: false });
-        } else if (name === 'sack' && next > una) {
-          const left = una + (a % (next - una));
-          const right = Math.min(next, left + 1 + b);
-          board.markSacked((base + left * size) | 0, (base + right * size) | 0);
-          for (let i = left; i < right; i++) state.set(i, { sacked: true, lost: false, resent: false });
-        } else if (name === 'ack') {
-          const to = Math.min(next, una + b);
-          board.acknowledge((base + to * size) | 0);
-          for (; una < to; una++) state.delete(una);
-        } else if (name === 'lost') {
-          board.markLostBySack(size);
-          for (const [i, record] of state) {
-            const above = [...state].filter(([j, other]) => j > i && other.sacked).length;
-            if (!record.sacked && above >= 3) record.lost = true;
-          }
-        } else if (name === 'resend') {
-          const index = board.nextLost();
-          const expected = [...state].filter(([, r]) => r.lost && !r.resent && !r.sacked).map(([i]) => i);
-          assert.equal(index, expected.length === 0 ? -1 : Math.min(...expected) - una);
-          if (index >= 0) {
-            board.markRetransmitted(index, 1, 1);
-            state.get(una + index)!.resent = true;
-          }
-        } else if (name === 'timeout') {
-          board.markAllLost(false);
-          for (const record of state.values()) if (!record.sacked) Object.assign(record, { lost: true, resent: false });
-        }
-        const count = (want: (r: { sacked: boolean; lost: boolean; resent: boolean }) => boolean): number =>
-          [...state.values()].filter(want).length * size;
-        assert.equal(board.outstandingBytes, state.size * size);
-        assert.equal(
-          board.sackedBytes,
-          count((r) => r.sacked),
-        );
-        assert.equal(
-          board.lostBytes,
-          count((r) => r.lost && !r.sacked),
-        );
-        assert.equal(
-          board.retransmittedBytes,
-          count((r) => r.resent && r.lost && !r.sacked),
-        );
-      }
-    }),
-    { numRuns: 200 },
-  );
 });
 
 test('CompletionQueue waits for the NIC, in order', () => {

@@ -1,0 +1,62 @@
+import { ERRNO } from '../core/errno.ts';
+import { errnoError } from '../core/errors.ts';
+import type { TcpConfig } from '../stack/tcp/config.ts';
+import type { TcpInfo } from '../stack/tcp/info.ts';
+import {
+  isSocketOption,
+  SocketOptions,
+  storeOption,
+  type SocketOptionName,
+  type SocketOptionValues,
+} from '../stack/tcp/options.ts';
+
+/** What an option is set to: switches take booleans too. */
+export type SocketOptionInput<Name extends SocketOptionName> = SocketOptionValues[Name] extends number
+  ? number | boolean
+  : SocketOptionValues[Name];
+
+/** Options to begin with, by name. */
+export type SocketOptionInputs = { [Name in SocketOptionName]?: SocketOptionInput<Name> };
+
+/** What `option` answers. */
+export interface ReadableSocketOptions extends SocketOptionValues {
+  TCP_INFO: TcpInfo;
+  /** The errno that the connection failed with, once; 0: none. */
+  SO_ERROR: number;
+}
+
+/** A set of options that differs from the configuration by `inputs`. @throws DevmemError as `setOption`. */
+export function makeOptions(inputs: SocketOptionInputs, config: Readonly<TcpConfig>, where: string): SocketOptions {
+  const options = new SocketOptions(config);
+  for (const [name, value] of Object.entries(inputs)) {
+    checkSet(storeOption(options, name, value, config), name, value, where);
+  }
+  return options;
+}
+
+/** @throws DevmemError for the negative errno that setting an option answered. */
+export function checkSet(verdict: number, name: string, value: unknown, where: string): void {
+  if (verdict >= 0) return;
+  throw errnoError(verdict, `${where}: ${name} to ${text(value)}`, { syscall: 'setsockopt', hint: hintFor(verdict) });
+}
+
+/** @throws DevmemError ENOPROTOOPT unless there is an option of that name to read. */
+export function checkReadable(name: string, where: string): void {
+  if (isSocketOption(name) || name === 'TCP_INFO' || name === 'SO_ERROR') return;
+  const verdict = -ERRNO.ENOPROTOOPT;
+  throw errnoError(verdict, `${where}: ${name}`, { syscall: 'getsockopt', hint: hintFor(verdict) });
+}
+
+function hintFor(verdict: number): string {
+  return HINTS.get(verdict) ?? 'see the table of options for what it takes';
+}
+
+function text(value: unknown): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+
+const HINTS = new Map<number, string>([
+  [-ERRNO.ENOPROTOOPT, 'no option of this name; see the table of options'],
+  [-ERRNO.ENOENT, 'congestion controls are cubic, reno and bbr'],
+  [-ERRNO.EOPNOTSUPP, 'the configuration of the host does not allow it'],
+]);

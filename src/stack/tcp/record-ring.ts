@@ -1,0 +1,281 @@
+import { sequenceDifference } from '../../wire/sequence.ts';
+
+/** 32-bit integers of one record, by their places. */
+export const START = 0;
+export const END = 1;
+export const FLAGS = 2;
+/** Neighbours in one of the scoreboard's two lists. */
+export const NEXT = 3;
+export const PREVIOUS = 4;
+/** Of a record selectively acknowledged: a later record, with none but such ones between. */
+export const SKIP = 5;
+/** Bytes in flight, itself included, when it was sent last. */
+export const IN_FLIGHT = 6;
+export const INTEGERS = 8;
+
+/** Doubles of one record, by their places. */
+export const SENT = 0;
+/** The NIC's mark behind the last transmission: until it is done, the memory may still be read. */
+export const MARK = 1;
+/** Copies of the totals and times of DeliveryRate as of the last transmission. */
+export const DELIVERED = 2;
+export const DELIVERED_MICROS = 3;
+export const FIRST_SENT = 4;
+export const LOST_BYTES = 5;
+export const DOUBLES = 6;
+
+/** In the list of what is in flight, by the time of sending. */
+const LISTED = 16;
+/** In the list of what is lost and not sent again, by sequence. */
+const PENDING = 64;
+/** Flags that the lists keep for themselves. */
+export const LIST_FLAGS: number = LISTED | PENDING;
+
+const INITIAL_RECORDS = 16;
+/** Stores of the smallest size that are kept for the next connection that sends something. */
+const MAX_SPARES = 256;
+
+/** The memory of a ring: records, each with its integers and doubles side by side. */
+class RecordStore {
+  readonly capacity: number;
+  readonly integers: Int32Array;
+  readonly doubles: Float64Array;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.integers = new Int32Array(capacity * INTEGERS);
+    this.doubles = new Float64Array(capacity * DOUBLES);
+  }
+}
+
+/** What a connection has that has nothing in flight. */
+const EMPTY_STORE: RecordStore = new RecordStore(0);
+
+const spares: RecordStore[] = [];
+
+/** A store of the smallest size: most connections are quiet, and only those that have something in flight hold one. */
+function takeStore(): RecordStore {
+  return spares.pop() ?? new RecordStore(INITIAL_RECORDS);
+}
+
+function returnStore(store: RecordStore): void {
+  if (store.capacity === INITIAL_RECORDS && spares.length < MAX_SPARES) spares.push(store);
+}
+
+/**
+ * The records of a scoreboard, each known by a number that counts up: a ring of them in sequence order, and two lists
+ * through it. What is in flight is in one by the time of sending, for RACK; what is lost and not sent again is in the
+ * other by sequence. A ring without records holds no memory.
+ */
+export class RecordRing {
+  integers: Int32Array = EMPTY_STORE.integers;
+  doubles: Float64Array = EMPTY_STORE.doubles;
+  mask = 0;
+  first = 0;
+  count = 0;
+  /** Records looked at, ever: what the tests hold against what was acknowledged. */
+  visits = 0;
+
+  #store: RecordStore = EMPTY_STORE;
+  /** The ends of both lists; valid while they have members. */
+  #oldest = 0;
+  #newest = 0;
+  #listed = 0;
+  #lostHead = 0;
+  #lostTail = 0;
+  #lostPending = 0;
+
+  /** Number of the record that comes next behind the last. */
+  get last(): number {
+    return (this.first + this.count) | 0;
+  }
+
+  get hasListed(): boolean {
+    return this.#listed > 0;
+  }
+
+  get oldestSent(): number {
+    return this.#oldest;
+  }
+
+  get hasPending(): boolean {
+    return this.#lostPending > 0;
+  }
+
+  get firstPending(): number {
+    return this.#lostHead;
+  }
+
+  start(record: number): number {
+    return this.integers[(record & this.mask) * INTEGERS + START]!;
+  }
+
+  end(record: number): number {
+    return this.integers[(record & this.mask) * INTEGERS + END]!;
+  }
+
+  flags(record: number): number {
+    return this.integers[(record & this.mask) * INTEGERS + FLAGS]!;
+  }
+
+  sentMicros(record: number): number {
+    return this.doubles[(record & this.mask) * DOUBLES + SENT]!;
+  }
+
+  bytes(record: number): number {
+    const at = (record & this.mask) * INTEGERS;
+    return sequenceDifference(this.integers[at + END]!, this.integers[at + START]!);
+  }
+
+  /** Adds a record behind the last, in no list; its doubles are as they were. */
+  add(start: number, end: number, flags: number): number {
+    if (this.count >= this.#store.capacity) this.#grow();
+    const record = this.last;
+    const at = (record & this.mask) * INTEGERS;
+    this.integers[at + START] = start;
+    this.integers[at + END] = end;
+    this.integers[at + FLAGS] = flags;
+    this.integers[at + SKIP] = (record + 1) | 0;
+    this.count++;
+    return record;
+  }
+
+  /** Removes the first record. */
+  shift(): void {
+    this.unlink(this.first);
+    this.first = (this.first + 1) | 0;
+    this.count--;
+  }
+
+  /** Empties the list of what is to be sent again; whoever does puts its records somewhere. */
+  forgetPending(): void {
+    this.#lostPending = 0;
+    for (let i = 0; i < this.count; i++) this.integers[((this.first + i) & this.mask) * INTEGERS + FLAGS]! &= ~PENDING;
+  }
+
+  linkSent(record: number): void {
+    const { integers } = this;
+    const at = (record & this.mask) * INTEGERS;
+    if (this.#listed === 0) this.#oldest = record;
+    else integers[(this.#newest & this.mask) * INTEGERS + NEXT] = record;
+    integers[at + PREVIOUS] = this.#newest;
+    integers[at + FLAGS]! |= LISTED;
+    this.#newest = record;
+    this.#listed++;
+  }
+
+  /**
+   * Puts a record back into the list of what is in flight, at its time. The search begins at `near`, if that is in the
+   * list and was not sent later: the one put back before. Returns the record.
+   */
+  linkSentByTime(record: number, near: number): number {
+    const { integers } = this;
+    const sentMicros = this.sentMicros(record);
+    if (this.#listed === 0 || this.sentMicros(this.#newest) <= sentMicros) {
+      this.linkSent(record);
+      return record;
+    }
+    const isNear = near !== record && (this.flags(near) & LISTED) !== 0 && this.sentMicros(near) <= sentMicros;
+    let next = isNear ? near : this.#oldest;
+    while (this.sentMicros(next) <= sentMicros) {
+      this.visits++;
+      next = integers[(next & this.mask) * INTEGERS + NEXT]!;
+    }
+    const previous = integers[(next & this.mask) * INTEGERS + PREVIOUS]!;
+    const at = (record & this.mask) * INTEGERS;
+    integers[at + NEXT] = next;
+    integers[at + PREVIOUS] = previous;
+    integers[at + FLAGS]! |= LISTED;
+    integers[(next & this.mask) * INTEGERS + PREVIOUS] = record;
+    if (next === this.#oldest) this.#oldest = record;
+    else integers[(previous & this.mask) * INTEGERS + NEXT] = record;
+    this.#listed++;
+    return record;
+  }
+
+  /** Into the list of what is to be sent again, which is in sequence order: most come at its end. */
+  linkLost(record: number): void {
+    const { integers } = this;
+    const at = (record & this.mask) * INTEGERS;
+    integers[at + FLAGS]! |= PENDING;
+    if (this.#lostPending++ === 0) {
+      this.#lostHead = record;
+      this.#lostTail = record;
+      return;
+    }
+    if (sequenceDifference(record, this.#lostHead) < 0) {
+      integers[at + NEXT] = this.#lostHead;
+      integers[(this.#lostHead & this.mask) * INTEGERS + PREVIOUS] = record;
+      this.#lostHead = record;
+      return;
+    }
+    let after = this.#lostTail;
+    while (sequenceDifference(after, record) > 0) {
+      this.visits++;
+      after = integers[(after & this.mask) * INTEGERS + PREVIOUS]!;
+    }
+    integers[at + PREVIOUS] = after;
+    if (after === this.#lostTail) {
+      this.#lostTail = record;
+    } else {
+      const next = integers[(after & this.mask) * INTEGERS + NEXT]!;
+      integers[at + NEXT] = next;
+      integers[(next & this.mask) * INTEGERS + PREVIOUS] = record;
+    }
+    integers[(after & this.mask) * INTEGERS + NEXT] = record;
+  }
+
+  /** Takes a record out of the list that it is in, if any. */
+  unlink(record: number): void {
+    const { integers } = this;
+    const at = (record & this.mask) * INTEGERS;
+    const flags = integers[at + FLAGS]!;
+    const next = integers[at + NEXT]!;
+    const previous = integers[at + PREVIOUS]!;
+    if (flags & LISTED) {
+      integers[at + FLAGS] = flags & ~LISTED;
+      this.#listed--;
+      if (record === this.#oldest) this.#oldest = next;
+      else integers[(previous & this.mask) * INTEGERS + NEXT] = next;
+      if (record === this.#newest) this.#newest = previous;
+      else integers[(next & this.mask) * INTEGERS + PREVIOUS] = previous;
+    } else if (flags & PENDING) {
+      integers[at + FLAGS] = flags & ~PENDING;
+      this.#lostPending--;
+      if (record === this.#lostHead) this.#lostHead = next;
+      else integers[(previous & this.mask) * INTEGERS + NEXT] = next;
+      if (record === this.#lostTail) this.#lostTail = previous;
+      else integers[(next & this.mask) * INTEGERS + PREVIOUS] = previous;
+    }
+  }
+
+  /** Removes all records, and gives the memory back. */
+  release(): void {
+    returnStore(this.#store);
+    this.#use(EMPTY_STORE);
+    this.mask = 0;
+    this.count = 0;
+    this.#listed = 0;
+    this.#lostPending = 0;
+  }
+
+  #use(store: RecordStore): void {
+    this.#store = store;
+    this.integers = store.integers;
+    this.doubles = store.doubles;
+    this.mask = Math.max(0, store.capacity - 1);
+  }
+
+  #grow(): void {
+    const old = this.#store;
+    const oldMask = this.mask;
+    this.#use(old.capacity === 0 ? takeStore() : new RecordStore(old.capacity * 2));
+    for (let i = 0; i < this.count; i++) {
+      const from = (this.first + i) & oldMask;
+      const to = (this.first + i) & this.mask;
+      for (let k = 0; k < INTEGERS; k++) this.integers[to * INTEGERS + k] = old.integers[from * INTEGERS + k]!;
+      for (let k = 0; k < DOUBLES; k++) this.doubles[to * DOUBLES + k] = old.doubles[from * DOUBLES + k]!;
+    }
+    returnStore(old);
+  }
+}

@@ -1,0 +1,43 @@
+import type { TcpConnection } from './connection.ts';
+import { CHRONO_BUFFER, CHRONO_BUSY, CHRONO_IDLE, CHRONO_WINDOW, SendChrono } from './send-chrono.ts';
+
+/** `send`: more follows, so a segment that is not full can wait for it (MSG_MORE). */
+export const SEND_MORE = 0x8000;
+/** `send`: a record ends here (MSG_EOR). */
+export const SEND_RECORD = 0x80;
+
+/** The congestion window this many times fills a send buffer: what is in flight, and what goes out when it is acknowledged. */
+const WINDOWS_BUFFERED = 2;
+
+/** How much a connection takes of its application now: it grows with the congestion window, up to the option's value. */
+export function sendLimitBytes(connection: TcpConnection): number {
+  const { options, sender } = connection;
+  if (options.isSendBufferFixed) return options.sendBufferBytes;
+  const wantedBytes = Math.max(options.sendBufferInitialBytes, WINDOWS_BUFFERED * sender.congestion.cwndBytes);
+  return Math.min(options.sendBufferBytes, wantedBytes);
+}
+
+/** Whether so little is unsent that the application may be asked for more (TCP_NOTSENT_LOWAT). */
+export function isSendable(connection: TcpConnection): boolean {
+  return connection.sender.unsentBytes < connection.options.notSentLowatBytes;
+}
+
+/** After everything that may be sent was: what the connection waits for now. */
+export function noteChrono(connection: TcpConnection, nowMicros: number): void {
+  const { sender, chrono } = connection;
+  const hasUnsent = sender.unaOffset >= 0 && sender.unsentBytes > 0;
+  if (chrono === null) {
+    if (!hasUnsent && sender.scoreboard.count === 0) return;
+    connection.chrono = new SendChrono();
+    connection.chrono.enter(phaseOf(connection, hasUnsent), nowMicros);
+    return;
+  }
+  chrono.enter(phaseOf(connection, hasUnsent), nowMicros);
+}
+
+function phaseOf(connection: TcpConnection, hasUnsent: boolean): number {
+  const { sender } = connection;
+  if (hasUnsent) return sender.isWindowLimited ? CHRONO_WINDOW : CHRONO_BUSY;
+  if (sender.scoreboard.count === 0) return CHRONO_IDLE;
+  return connection.wantsSpace && !sender.isCwndLimited ? CHRONO_BUFFER : CHRONO_BUSY;
+}
