@@ -3,6 +3,7 @@
  * our own emitters where they can, by hand where the form is one that we only ever receive.
  */
 import { LOCAL_MAC, patternBytes, PEER_MAC, tcpFrame, udpFrame } from './frames.ts';
+import { operationSeeds } from './sim/operation-seeds.ts';
 import { IpAddress } from '../src/wire/address.ts';
 import { ARP_BYTES, ARP_REPLY, ARP_REQUEST, emitArp } from '../src/wire/arp.ts';
 import {
@@ -31,7 +32,13 @@ import {
 } from '../src/wire/ndp.ts';
 import { PROTOCOL_ICMP, PROTOCOL_ICMPV6 } from '../src/wire/protocols.ts';
 import { TCP_ACE, TCP_ACK, TCP_AE, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN } from '../src/wire/tcp.ts';
-import { emitAccurateEcn, emitSack, emitSynOptions, emitTimestamps, KIND_ACCURATE_ECN_0 } from '../src/wire/tcp-options.ts';
+import {
+  emitAccurateEcn,
+  emitSack,
+  emitSynOptions,
+  emitTimestamps,
+  KIND_ACCURATE_ECN_0,
+} from '../src/wire/tcp-options.ts';
 
 export type Seeds = Readonly<Record<string, Uint8Array>>;
 
@@ -408,6 +415,7 @@ export const seeds: Readonly<Record<string, Seeds>> = {
   ),
   'stack-input': stackSeeds,
   'tcp-session': sessionSeeds,
+  'tcp-operations': operationSeeds,
   'address-text': texts(
     '10.9.0.2/24',
     'fd09::2/64',

@@ -201,7 +201,15 @@ export class TcpPair {
   #deliver(item: InFlight, nowMicros: number): void {
     const { to, header, payload, frame } = item;
     if (!to.filter(header, payload)) return;
-    const packet = to.landing.packet(header, payload, frame.family, frame.source, frame.destination, item.segments, item.trafficClass);
+    const packet = to.landing.packet(
+      header,
+      payload,
+      frame.family,
+      frame.source,
+      frame.destination,
+      item.segments,
+      item.trafficClass,
+    );
     if (packet === null) return;
     to.layer.input(packet, nowMicros);
     to.landing.recycle(packet);

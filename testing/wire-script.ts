@@ -88,6 +88,8 @@ export interface PeerSegment {
   /** Fast Open cookie in hex digits; empty to ask for one. */
   fastOpen?: string;
   fastOpenIsExperimental?: boolean;
+  /** More options, as bytes of a multiple of 4. */
+  options?: Uint8Array;
   /** Another port of the peer. */
   port?: number;
   toPort?: number;
@@ -218,7 +220,15 @@ export class WireScript {
     this.log.push(`${this.#time()} > ${describeTcpFlags(tcpFlags(this.#view, 0))} ${JSON.stringify(segment)}`);
     const header = this.#header.slice(0, headerBytes);
     const { family } = this.peer;
-    const packet = this.landing.packet(header, payload, family, this.peer, this.ip.address, segment.segments, codepointBits(segment.ecn));
+    const packet = this.landing.packet(
+      header,
+      payload,
+      family,
+      this.peer,
+      this.ip.address,
+      segment.segments,
+      codepointBits(segment.ecn),
+    );
     assert.ok(packet !== null, 'no page for the payload');
     this.layer.input(packet, this.nowMicros);
     this.landing.recycle(packet);
@@ -334,6 +344,10 @@ export class WireScript {
       );
     } else if (segment.timestamps !== undefined) {
       at += emitTimestamps(this.#view, at, segment.timestamps[0], segment.timestamps[1]);
+    }
+    if (segment.options !== undefined) {
+      this.#header.set(segment.options, at);
+      at += segment.options.length;
     }
     if (segment.fastOpen !== undefined) {
       const cookie = Uint8Array.from(Buffer.from(segment.fastOpen, 'hex'));

@@ -118,7 +118,9 @@ function aptOptions(cache: string): string[] {
   const known = debianSource(parseAptSources(aptFiles()));
   const uri = values.mirror ?? known?.uri;
   if (uri === undefined) {
-    throw new Refusal("this host's apt names no mirror of Debian; give --mirror URL, or the scripts with --scripts DIR");
+    throw new Refusal(
+      "this host's apt names no mirror of Debian; give --mirror URL, or the scripts with --scripts DIR",
+    );
   }
   const keyring = known?.signedBy ?? DEFAULT_KEYRING;
   const signedBy = existsSync(keyring) ? `[signed-by=${keyring}] ` : '';
@@ -161,7 +163,9 @@ function newestPackage(listing: string): string {
 function kernelVersion(folder: string): string {
   const path = join(folder, ...SCRIPTS.split('/').map(() => '..'), 'Makefile');
   const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
-  const numbers = ['VERSION', 'PATCHLEVEL', 'SUBLEVEL'].map((name) => new RegExp(`^${name} = (\\d+)$`, 'm').exec(text)?.[1]);
+  const numbers = ['VERSION', 'PATCHLEVEL', 'SUBLEVEL'].map(
+    (name) => new RegExp(`^${name} = (\\d+)$`, 'm').exec(text)?.[1],
+  );
   if (!numbers.includes(undefined)) return numbers.join('.');
   return /linux-source-([\d.]+)/.exec(folder)?.[1] ?? 'of an unknown version';
 }

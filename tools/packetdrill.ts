@@ -49,7 +49,8 @@ function main(): number {
   let failed = 0;
   let played = 0;
   for (const path of positionals) {
-    const text = readFileSync(path, 'utf8');
+    const text = readScript(path);
+    if (text === null) return 2;
     for (const mode of scriptModes(text, modes)) {
       played++;
       if (!play(path, text, mode)) failed++;
@@ -57,6 +58,16 @@ function main(): number {
   }
   process.stdout.write(`${played - failed} of ${played} passed\n`);
   return failed === 0 ? 0 : 1;
+}
+
+/** Null, and said so, if it cannot be read. */
+function readScript(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    process.stderr.write(`packetdrill: ${error instanceof Error ? error.message : String(error)}\n`);
+    return null;
+  }
 }
 
 function play(path: string, text: string, mode: IpMode): boolean {

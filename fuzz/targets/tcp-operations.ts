@@ -18,7 +18,7 @@ export const target: FuzzTarget = {
     let at = 0;
     const u8 = (): number => (at < bytes.length ? bytes[at++]! : 0);
     const u16 = (): number => (u8() << 8) | u8();
-    const i32 = (): number => ((u16() << 16) | u16()) | 0;
+    const i32 = (): number => (u16() << 16) | u16() | 0;
     const shape = u8();
     const operations = new Operations({
       seed: shape,

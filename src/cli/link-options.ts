@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import { integerArgument, listArgument, sizeArgument } from './command.ts';
 import { UsageError } from './exit.ts';
+import type { CongestionName } from '../stack/tcp/congestion/controller.ts';
 
 /** Where the stream comes from or goes to, and the memory it lives in: shared by `recv` and `send`. */
 export interface LinkOptions {
@@ -13,6 +14,8 @@ export interface LinkOptions {
   readonly firstQueue: number;
   readonly memory: string;
   readonly size: number;
+  /** Of `send` only. */
+  readonly congestion?: CongestionName;
 }
 
 const OPTIONS_LINK = 'Link:';

@@ -10,6 +10,7 @@ export async function openLinkHost(link: string, options: LinkOptions, queues: n
     peerAddresses: options.peerAddress ?? [],
     queues: Math.max(2, queues),
     ...(options.mtu === undefined ? {} : { mtuBytes: options.mtu }),
+    ...(options.congestion === undefined ? {} : { tcp: { congestion: options.congestion } }),
     ...(options.offload ? {} : { offloads: { checksum: false, tcpSegmentation: false } }),
   });
 }

@@ -26,6 +26,16 @@ export class Ring<T> {
     return true;
   }
 
+  /** Puts a value before the first. */
+  unshift(value: T): boolean {
+    if (this.#length === this.limit) return false;
+    if (this.#length === this.#slots.length) this.#grow();
+    this.#head = (this.#head - 1) & (this.#slots.length - 1);
+    this.#slots[this.#head] = value;
+    this.#length++;
+    return true;
+  }
+
   shift(): T | undefined {
     if (this.#length === 0) return undefined;
     const value = this.#slots[this.#head];

@@ -1,20 +1,41 @@
+import { Spares } from '../core/spares.ts';
 import type { NetIov, PagePool } from './page-pool.ts';
 
 const INITIAL_ENTRIES = 16;
+/** Numbers of one entry: its chunk, where in it, and how many bytes. */
+const NUMBERS = 3;
+const IOV = 0;
+const OFFSET = 1;
+const SIZE = 2;
+/** The memory of a queue. */
+class Ring {
+  readonly pools: (PagePool | null)[];
+  readonly numbers: Int32Array;
+  readonly capacity: number;
+  readonly mask: number;
+
+  constructor(capacity: number) {
+    this.pools = Array.from<PagePool | null>({ length: capacity }).fill(null);
+    this.numbers = new Int32Array(capacity * NUMBERS);
+    this.capacity = capacity;
+    this.mask = capacity - 1;
+  }
+}
+
+/** What a queue has that holds nothing. */
+const NO_RING: Ring = new Ring(0);
+
+const spares: Spares<Ring> = new Spares((capacity) => new Ring(capacity));
 
 /**
- * Payload in stream order, as references: which chunk of which pool, where in it, how many bytes. A power-of-two ring of
- * parallel arrays that doubles when full.
+ * Payload in stream order, as references: which chunk of which pool, where in it, how many bytes. A power-of-two ring
+ * that doubles when full, and that a queue has only while it holds something: most connections of many are idle.
  *
  * Each entry owns exactly one reference to its chunk. Bytes that continue the last entry in the same chunk extend it, so
  * a thousand one-byte segments that the NIC packed into a page cost one entry, one reference and, later, one token.
  */
 export class FragQueue {
-  #pools: (PagePool | null)[] = emptyPools(INITIAL_ENTRIES);
-  #iovs = new Int32Array(INITIAL_ENTRIES);
-  #offsets = new Int32Array(INITIAL_ENTRIES);
-  #sizes = new Int32Array(INITIAL_ENTRIES);
-  #mask = INITIAL_ENTRIES - 1;
+  #ring: Ring = NO_RING;
   #head = 0;
   #count = 0;
   #bytes = 0;
@@ -40,58 +61,63 @@ export class FragQueue {
     }
     this.#bytes += size;
     if (this.#count > 0) {
-      const tail = (this.#head + this.#count - 1) & this.#mask;
-      const end = this.#offsets[tail]! + this.#sizes[tail]!;
-      if (this.#iovs[tail] === iov && end === offset && this.#pools[tail] === pool) {
-        this.#sizes[tail]! += size;
+      const { pools, numbers, mask } = this.#ring;
+      const tail = (this.#head + this.#count - 1) & mask;
+      const at = tail * NUMBERS;
+      if (numbers[at + IOV] === iov && numbers[at + OFFSET]! + numbers[at + SIZE]! === offset && pools[tail] === pool) {
+        numbers[at + SIZE]! += size;
         pool.release(iov);
         return;
       }
     }
-    if (this.#count > this.#mask) this.#grow();
-    const slot = (this.#head + this.#count) & this.#mask;
-    this.#pools[slot] = pool;
-    this.#iovs[slot] = iov;
-    this.#offsets[slot] = offset;
-    this.#sizes[slot] = size;
+    if (this.#count > this.#ring.mask) FragQueue.#grow(this);
+    const { pools, numbers, mask } = this.#ring;
+    const slot = (this.#head + this.#count) & mask;
+    const at = slot * NUMBERS;
+    pools[slot] = pool;
+    numbers[at + IOV] = iov;
+    numbers[at + OFFSET] = offset;
+    numbers[at + SIZE] = size;
     this.#count++;
   }
 
   /** The pool of the entry `index` places behind the front. `index` must be below `count`, here and below. */
   pool(index = 0): PagePool {
-    return this.#pools[(this.#head + index) & this.#mask]!;
+    return this.#ring.pools[(this.#head + index) & this.#ring.mask]!;
   }
 
   iov(index = 0): NetIov {
-    return this.#iovs[(this.#head + index) & this.#mask]!;
+    return this.#ring.numbers[FragQueue.#at(this, index) + IOV]!;
   }
 
   /** Where the fragment begins, in bytes from the start of its chunk. */
   offset(index = 0): number {
-    return this.#offsets[(this.#head + index) & this.#mask]!;
+    return this.#ring.numbers[FragQueue.#at(this, index) + OFFSET]!;
   }
 
   /** Bytes of the fragment, never 0. */
   size(index = 0): number {
-    return this.#sizes[(this.#head + index) & this.#mask]!;
+    return this.#ring.numbers[FragQueue.#at(this, index) + SIZE]!;
   }
 
   /** Whether a fragment that begins at `offset` of a chunk would continue the last entry. */
   endsAt(pool: PagePool, iov: NetIov, offset: number): boolean {
     if (this.#count === 0) return false;
-    const tail = (this.#head + this.#count - 1) & this.#mask;
-    return (
-      this.#pools[tail] === pool && this.#iovs[tail] === iov && this.#offsets[tail]! + this.#sizes[tail]! === offset
-    );
+    const last = this.#count - 1;
+    return this.pool(last) === pool && this.iov(last) === iov && this.offset(last) + this.size(last) === offset;
   }
 
   /** Takes the front entry off WITHOUT giving its reference back: the caller owns it from here. */
   shift(): void {
     if (this.#count === 0) return;
-    this.#bytes -= this.#sizes[this.#head]!;
-    this.#pools[this.#head] = null;
-    this.#head = (this.#head + 1) & this.#mask;
-    this.#count--;
+    const ring = this.#ring;
+    this.#bytes -= ring.numbers[this.#head * NUMBERS + SIZE]!;
+    ring.pools[this.#head] = null;
+    this.#head = (this.#head + 1) & ring.mask;
+    if (--this.#count > 0) return;
+    this.#ring = NO_RING;
+    this.#head = 0;
+    spares.keep(ring);
   }
 
   /**
@@ -100,9 +126,11 @@ export class FragQueue {
    * @returns the bytes taken off: `bytes`, or 0.
    */
   trimFront(bytes: number): number {
-    if (this.#count === 0 || bytes <= 0 || bytes >= this.#sizes[this.#head]!) return 0;
-    this.#offsets[this.#head]! += bytes;
-    this.#sizes[this.#head]! -= bytes;
+    if (this.#count === 0 || bytes <= 0 || bytes >= this.size()) return 0;
+    const { numbers } = this.#ring;
+    const at = FragQueue.#at(this, 0);
+    numbers[at + OFFSET]! += bytes;
+    numbers[at + SIZE]! -= bytes;
     this.#bytes -= bytes;
     return bytes;
   }
@@ -128,7 +156,7 @@ export class FragQueue {
     return bytes - left;
   }
 
-  /** Gives every reference back and the ring's memory with them. */
+  /** Gives every reference back. */
   clear(): void {
     while (this.#count > 0) {
       const pool = this.pool();
@@ -136,34 +164,27 @@ export class FragQueue {
       this.shift();
       pool.release(iov);
     }
-    if (this.#mask >= INITIAL_ENTRIES) this.#resize(INITIAL_ENTRIES);
   }
 
-  #grow(): void {
-    this.#resize(this.#sizes.length * 2);
+  // Static, for private methods cost every object a word.
+
+  /** Where the numbers of an entry begin. */
+  static #at(queue: FragQueue, index: number): number {
+    return ((queue.#head + index) & queue.#ring.mask) * NUMBERS;
   }
 
-  #resize(capacity: number): void {
-    const pools = emptyPools(capacity);
-    const iovs = new Int32Array(capacity);
-    const offsets = new Int32Array(capacity);
-    const sizes = new Int32Array(capacity);
-    for (let i = 0; i < this.#count; i++) {
-      const from = (this.#head + i) & this.#mask;
-      pools[i] = this.#pools[from]!;
-      iovs[i] = this.#iovs[from]!;
-      offsets[i] = this.#offsets[from]!;
-      sizes[i] = this.#sizes[from]!;
+  static #grow(queue: FragQueue): void {
+    const from = queue.#ring;
+    const ring = spares.take(Math.max(INITIAL_ENTRIES, 2 * from.capacity));
+    for (let i = 0; i < queue.#count; i++) {
+      const slot = (queue.#head + i) & from.mask;
+      ring.pools[i] = from.pools[slot]!;
+      from.pools[slot] = null;
+      const at = slot * NUMBERS;
+      for (let number = 0; number < NUMBERS; number++) ring.numbers[i * NUMBERS + number] = from.numbers[at + number]!;
     }
-    this.#pools = pools;
-    this.#iovs = iovs;
-    this.#offsets = offsets;
-    this.#sizes = sizes;
-    this.#mask = capacity - 1;
-    this.#head = 0;
+    queue.#ring = ring;
+    queue.#head = 0;
+    spares.keep(from);
   }
-}
-
-function emptyPools(length: number): (PagePool | null)[] {
-  return Array.from<PagePool | null>({ length }).fill(null);
 }

@@ -108,7 +108,11 @@ export abstract class DevmemSocket {
   abstract readonly remotePort: number;
   /** `IPv4` or `IPv6`, as node:net says it. */
   abstract readonly family: 'IPv4' | 'IPv6';
-  readonly counters: SocketCounters = new SocketCounters();
+  #counters: SocketCounters | null = null;
+
+  get counters(): SocketCounters {
+    return (this.#counters ??= new SocketCounters());
+  }
   #duplex: DevmemDuplex | null = null;
 
   /** Opens when data, FIN or an error has arrived. */

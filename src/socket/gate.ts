@@ -1,11 +1,14 @@
 import { unwatchAbort, watchAbort } from './abort-watch.ts';
 
+/** Most gates have nobody before them: they share this. */
+const NOBODY: readonly (() => void)[] = [];
+
 /**
  * Where code above the stack waits for something to change: readable, writable, accepted. Opening wakes all who wait,
  * once; each looks again at what it waits for, so a wake-up too many does no harm. Callbacks and promises alike.
  */
 export class Gate {
-  #waiting: (() => void)[] = [];
+  #waiting: readonly (() => void)[] = NOBODY;
 
   get isAwaited(): boolean {
     return this.#waiting.length > 0;
@@ -13,18 +16,19 @@ export class Gate {
 
   /** Calls back at the next opening. */
   once(callback: () => void): void {
-    this.#waiting.push(callback);
+    if (this.#waiting === NOBODY) this.#waiting = [callback];
+    else (this.#waiting as (() => void)[]).push(callback);
   }
 
   cancel(callback: () => void): void {
     const index = this.#waiting.indexOf(callback);
-    if (index >= 0) this.#waiting.splice(index, 1);
+    if (index >= 0) (this.#waiting as (() => void)[]).splice(index, 1);
   }
 
   open(): void {
     if (this.#waiting.length === 0) return;
     const woken = this.#waiting;
-    this.#waiting = [];
+    this.#waiting = NOBODY;
     for (const callback of woken) callback();
   }
 

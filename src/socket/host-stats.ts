@@ -106,7 +106,7 @@ function poolStats(inventory: Inventory, pool: PagePool): PoolStats {
 
 function referencesTo(connection: TcpConnection, pool: PagePool): number {
   const { receiveQueue, receiver } = connection;
-  let references = receiver.reassembly.referencesTo(pool) + receiver.packing.referencesTo(pool);
+  let references = receiver.reassembly.referencesTo(pool) + (receiver.packing?.referencesTo(pool) ?? 0);
   for (let i = 0; i < receiveQueue.count; i++) if (receiveQueue.pool(i) === pool) references++;
   return references;
 }

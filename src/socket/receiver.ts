@@ -23,7 +23,8 @@ export interface ReceivingHost {
  * of the stream which the split left on the host (SO_DEVMEM_LINEAR), on any other it is ordinary data.
  */
 export class Receiver {
-  readonly tokens: TokenTable = new TokenTable();
+  /** Made with the first token. */
+  #tokens: TokenTable | null = null;
   readonly #status: SocketStatus;
   readonly #queue: FragQueue;
   readonly #host: ReceivingHost;
@@ -105,30 +106,41 @@ export class Receiver {
     return at;
   }
 
+  /** Tokens that are out. */
+  get tokensHeld(): number {
+    return this.#tokens === null ? 0 : this.#tokens.outstanding;
+  }
+
   dontneed(ranges: readonly TokenRange[]): number {
-    const { unknownReturned } = this.tokens.counters;
-    return this.#returned(this.tokens.dontneed(ranges), unknownReturned);
+    const tokens = this.#tokenTable();
+    const { unknownReturned } = tokens.counters;
+    return this.#returned(tokens.dontneed(ranges), tokens.counters.unknownReturned - unknownReturned);
   }
 
   releaseTokens(start: number, count: number): number {
-    const { unknownReturned } = this.tokens.counters;
-    return this.#returned(this.tokens.releaseRange(start, count), unknownReturned);
+    const tokens = this.#tokenTable();
+    const { unknownReturned } = tokens.counters;
+    return this.#returned(tokens.releaseRange(start, count), tokens.counters.unknownReturned - unknownReturned);
   }
 
   tokensOf(pool: PagePool): number {
-    return this.tokens.outstanding === 0 ? 0 : this.tokens.outstandingIn(pool);
+    return this.tokensHeld === 0 ? 0 : this.#tokenTable().outstandingIn(pool);
   }
 
   /** Returns everything: queued references and tokens. */
   close(): void {
     this.#queue.clear();
-    this.#counters.tokensReturned += this.tokens.releaseAll();
+    if (this.tokensHeld > 0) this.#counters.tokensReturned += this.#tokenTable().releaseAll();
     this.#host.kick();
   }
 
-  #returned(freed: number, unknownBefore: number): number {
+  #tokenTable(): TokenTable {
+    return (this.#tokens ??= new TokenTable());
+  }
+
+  #returned(freed: number, unknown: number): number {
     this.#counters.tokensReturned += freed;
-    this.#counters.tokensUnknown += this.tokens.counters.unknownReturned - unknownBefore;
+    this.#counters.tokensUnknown += unknown;
     if (freed > 0) this.#host.kick();
     return freed;
   }
@@ -184,7 +196,7 @@ export class Receiver {
       const take = size < room ? size : room;
       const isWhole = take === size && !peek;
       if (!isWhole) pool.retain(iov);
-      const token = this.tokens.mint(pool, iov);
+      const token = this.#tokenTable().mint(pool, iov);
       if (token === NO_TOKEN) {
         if (!isWhole) pool.release(iov);
         this.#finish(message, peek, before);

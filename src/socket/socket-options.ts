@@ -52,7 +52,7 @@ function hintFor(verdict: number): string {
 }
 
 function text(value: unknown): string {
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return JSON.stringify(value) ?? typeof value;
 }
 
 const HINTS = new Map<number, string>([

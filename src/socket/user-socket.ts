@@ -63,21 +63,17 @@ export interface UserSocketOptions {
 
 /** A socket of the user engine: a connection of our own TCP. */
 export class UserSocket extends DevmemSocket implements Settling {
-  readonly localAddress: string;
-  readonly localPort: number;
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly family: 'IPv4' | 'IPv6';
-  readonly readable: Gate = new Gate();
-  readonly writable: Gate = new Gate();
   readonly connection: TcpConnection;
 
   readonly #host: SocketHost;
-  readonly #status: SocketStatus;
-  readonly #receiver: Receiver;
-  readonly #sender: Sender;
+  /** These are made when they are used: of many connections most are idle. */
+  #status: SocketStatus | null = null;
+  #receiver: Receiver | null = null;
+  #sender: Sender | null = null;
+  #readable: Gate | null = null;
+  #writable: Gate | null = null;
   /** Opens at every event: who waits for a state of the connection waits here. */
-  readonly #progress = new Gate();
+  #progress: Gate | null = null;
   #lease: SteeringLease | null;
   #events = 0;
   #isListed = false;
@@ -92,23 +88,42 @@ export class UserSocket extends DevmemSocket implements Settling {
     this.#host = host;
     this.connection = connection;
     this.#lease = options.lease;
-    this.localAddress = connection.localAddress.toString();
-    this.localPort = connection.localPort;
-    this.remoteAddress = connection.remoteAddress.toString();
-    this.remotePort = connection.remotePort;
-    this.family = connection.remoteAddress.family === 4 ? 'IPv4' : 'IPv6';
-    this.#status = new SocketStatus(connection);
-    this.#receiver = new Receiver(this.#status, host, this.counters);
-    const peer = `${this.remoteAddress}:${this.remotePort}`;
-    this.#sender = new Sender(this.#status, host, this.counters, this.writable, peer);
     host.engine.hold();
     connection.observer = this;
     // It may have ended before anybody looked.
     if (connection.errno !== 0 || connection.state === 'CLOSED') this.tcpEvent(connection, EVENT_ERROR);
   }
 
+  get readable(): Gate {
+    return (this.#readable ??= new Gate());
+  }
+
+  get writable(): Gate {
+    return (this.#writable ??= new Gate());
+  }
+
+  get localAddress(): string {
+    return this.connection.localAddress.toString();
+  }
+
+  get localPort(): number {
+    return this.connection.localPort;
+  }
+
+  get remoteAddress(): string {
+    return this.connection.remoteAddress.toString();
+  }
+
+  get remotePort(): number {
+    return this.connection.remotePort;
+  }
+
+  get family(): 'IPv4' | 'IPv6' {
+    return this.connection.remoteAddress.family === 4 ? 'IPv4' : 'IPv6';
+  }
+
   get closed(): boolean {
-    return this.#status.closed;
+    return this.#status !== null && this.#status.closed;
   }
 
   /** Where payload of the connection is to land: a binding's pages, or the host's. */
@@ -117,7 +132,7 @@ export class UserSocket extends DevmemSocket implements Settling {
   }
 
   get tokensHeld(): number {
-    return this.#receiver.tokens.outstanding;
+    return this.#receiver === null ? 0 : this.#receiver.tokensHeld;
   }
 
   get acknowledgedBytes(): number {
@@ -132,17 +147,17 @@ export class UserSocket extends DevmemSocket implements Settling {
 
   /** Tokens out for a pool's pages. */
   tokensOf(pool: PagePool): number {
-    return this.#receiver.tokensOf(pool);
+    return this.#receiver === null ? 0 : this.#receiver.tokensOf(pool);
   }
 
   /** Chunks of the host's send memory that hold copies of ours. */
   get sendChunksHeld(): number {
-    return this.#sender.chunksHeld;
+    return this.#sender === null ? 0 : this.#sender.chunksHeld;
   }
 
   /** No memory is lent to the connection any more. */
   get isSendIdle(): boolean {
-    return this.#sender.isIdle;
+    return this.#sender === null || this.#sender.isIdle;
   }
 
   get readableBytes(): number {
@@ -163,20 +178,20 @@ export class UserSocket extends DevmemSocket implements Settling {
     this.#events = 0;
     this.#isListed = false;
     if ((events & (EVENT_CLOSED | EVENT_ERROR)) !== 0) this.#end(this.connection.errno);
-    if ((events & EVENT_ACKED) !== 0) this.#sender.advance();
+    if ((events & EVENT_ACKED) !== 0) this.#sender?.advance();
     const isOver = (events & (EVENT_CLOSED | EVENT_ERROR)) !== 0 || this.#isReadOver();
-    if (isOver || ((events & EVENT_READABLE) !== 0 && this.readableBytes >= this.#lowatBytes)) this.readable.open();
+    if (isOver || ((events & EVENT_READABLE) !== 0 && this.readableBytes >= this.#lowatBytes)) this.#readable?.open();
     if ((events & (EVENT_WRITABLE | EVENT_ACKED | EVENT_CONNECTED | EVENT_CLOSED | EVENT_ERROR)) !== 0) {
-      this.writable.open();
+      this.#writable?.open();
     }
-    this.#progress.open();
+    this.#progress?.open();
     if (this.#ended) this.#forgetIfEmpty();
   }
 
   /** Resolves when the handshake is done. @throws DevmemError ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ... */
   async connected(signal?: AbortSignal): Promise<void> {
     const { connection } = this;
-    while (connection.state === 'SYN-SENT' || connection.state === 'SYN-RECEIVED') await this.#progress.wait(signal);
+    while (connection.state === 'SYN-SENT' || connection.state === 'SYN-RECEIVED') await this.#changed(signal);
     if (connection.errno === 0 && connection.state !== 'CLOSED') return;
     const errno = connection.errno || ERRNO.ECONNABORTED;
     const hint = CONNECT_HINTS.get(errno);
@@ -187,56 +202,57 @@ export class UserSocket extends DevmemSocket implements Settling {
   }
 
   recvmsgSync(message: Message, flags: number = MSG_SOCK_DEVMEM): number {
-    return this.#receiver.recvmsg(message, flags, this);
+    return this.#receiving().recvmsg(message, flags, this);
   }
 
   read(target: Uint8Array): number {
-    return this.#receiver.read(target);
+    return this.#receiving().read(target);
   }
 
   dontneed(ranges: readonly TokenRange[]): number {
-    const freed = this.#receiver.dontneed(ranges);
+    const freed = this.#receiving().dontneed(ranges);
     if (this.#ended) this.#forgetIfEmpty();
     return freed;
   }
 
   releaseTokens(start: number, count: number): number {
-    const freed = this.#receiver.releaseTokens(start, count);
+    const freed = this.#receiving().releaseTokens(start, count);
     if (this.#ended) this.#forgetIfEmpty();
     return freed;
   }
 
   sendmsgSync(request: SendmsgRequest): number {
-    return this.#sender.sendmsg(request);
+    return this.#sending().sendmsg(request);
   }
 
   writeSync(bytes: Uint8Array, start = 0, flags = 0): number {
-    return this.#sender.write(bytes, start, flags);
+    return this.#sending().write(bytes, start, flags);
   }
 
   sendFrom(memory: DeviceMemory, options: SendFromOptions = {}): Promise<void> {
-    return this.#sender.sendFrom(memory, options, (errno) => this.failure(errno, 'sendmsg'));
+    return this.#sending().sendFrom(memory, options, (errno) => this.failure(errno, 'sendmsg'));
   }
 
   write(bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
-    return this.#sender.writeAll(bytes, options, (errno) => this.failure(errno, 'sendmsg'));
+    return this.#sending().writeAll(bytes, options, (errno) => this.failure(errno, 'sendmsg'));
   }
 
   completions(): CompletionRange | null {
-    return this.#sender.completions();
+    return this.#sender === null ? null : this.#sender.completions();
   }
 
   shutdown(): void {
-    if (this.closed || this.#status.sendEnded) return;
-    this.#status.sendEnded = true;
+    const status = this.#statusOf();
+    if (status.closed || status.sendEnded) return;
+    status.sendEnded = true;
     this.connection.shutdown(this.#host.nowMicros());
-    this.writable.open();
+    this.#writable?.open();
     this.#host.kick();
   }
 
   async close(options: CloseOptions = {}): Promise<void> {
-    const wasClosed = this.#status.closed;
-    this.#status.closed = true;
+    const wasClosed = this.closed;
+    this.#statusOf().closed = true;
     if (!wasClosed) {
       const isReset = this.readableBytes > 0 || this.connection.options.lingerSeconds === 0;
       this.connection.close(this.#host.nowMicros());
@@ -249,12 +265,12 @@ export class UserSocket extends DevmemSocket implements Settling {
 
   abort(): void {
     if (!this.#ended) this.connection.abort(this.#host.nowMicros());
-    if (!this.#status.closed) {
-      this.#status.closed = true;
+    if (!this.closed) {
+      this.#statusOf().closed = true;
       this.#release();
     }
     this.#end(ERRNO.ECONNABORTED);
-    this.#progress.open();
+    this.#progress?.open();
     this.#host.kick();
   }
 
@@ -321,6 +337,32 @@ export class UserSocket extends DevmemSocket implements Settling {
     if (this.#holds) this.#host.engine.drop();
   }
 
+  /** Resolves after the next event. */
+  async #changed(signal: AbortSignal | undefined): Promise<void> {
+    const gate = (this.#progress ??= new Gate());
+    try {
+      await gate.wait(signal);
+    } finally {
+      if (this.#progress === gate && !gate.isAwaited) this.#progress = null;
+    }
+  }
+
+  #statusOf(): SocketStatus {
+    return (this.#status ??= new SocketStatus(this.connection));
+  }
+
+  #receiving(): Receiver {
+    return (this.#receiver ??= new Receiver(this.#statusOf(), this.#host, this.counters));
+  }
+
+  #sending(): Sender {
+    if (this.#sender === null) {
+      const peer = `${this.remoteAddress}:${this.remotePort}`;
+      this.#sender = new Sender(this.#statusOf(), this.#host, this.counters, this.writable, peer);
+    }
+    return this.#sender;
+  }
+
   #where(call: string): string {
     return `${call} ${this.localAddress}:${this.localPort} - ${this.remoteAddress}:${this.remotePort}`;
   }
@@ -342,9 +384,9 @@ export class UserSocket extends DevmemSocket implements Settling {
 
   /** Returns what the application and the queue hold, and wakes everybody who waits. */
   #release(): void {
-    this.#receiver.close();
-    this.readable.open();
-    this.writable.open();
+    this.#receiving().close();
+    this.#readable?.open();
+    this.#writable?.open();
     this.#forgetIfEmpty();
   }
 
@@ -361,14 +403,16 @@ export class UserSocket extends DevmemSocket implements Settling {
 
   /** What is not complete yet is when the link has let go of it, or fails then: the stack will not say so any more. */
   #endSending(errno: number): void {
+    const sender = this.#sender;
+    if (sender === null) return;
     const finish = (): void => {
-      if (errno === 0) this.#sender.advance();
-      else this.#sender.fail(errno);
+      if (errno === 0) sender.advance();
+      else sender.fail(errno);
       this.#forgetIfEmpty();
     };
-    this.#sender.advance();
-    if (this.#sender.isIdle) return;
-    if (errno !== 0 && this.connection.isMemoryReleased) this.#sender.fail(errno);
+    sender.advance();
+    if (sender.isIdle) return;
+    if (errno !== 0 && this.connection.isMemoryReleased) sender.fail(errno);
     else this.#host.whenTransmitted(finish);
   }
 
@@ -379,8 +423,7 @@ export class UserSocket extends DevmemSocket implements Settling {
   }
 
   #forgetIfEmpty(): void {
-    if (this.#ended && this.tokensHeld === 0 && this.readableBytes === 0 && this.#sender.isIdle)
-      this.#host.forget(this);
+    if (this.#ended && this.tokensHeld === 0 && this.readableBytes === 0 && this.isSendIdle) this.#host.forget(this);
   }
 
   async #finAcknowledged(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
@@ -388,13 +431,13 @@ export class UserSocket extends DevmemSocket implements Settling {
     const wait = { isOver: false };
     const timer = setTimeout(() => {
       wait.isOver = true;
-      this.#progress.open();
+      this.#progress?.open();
     }, timeoutMs);
     try {
       while (!wait.isOver && !this.#isFinAcknowledged()) {
         // The stack makes no event of this: look again after each of its turns.
         this.tcpEvent(this.connection, 0);
-        await this.#progress.wait(signal);
+        await this.#changed(signal);
       }
     } finally {
       clearTimeout(timer);

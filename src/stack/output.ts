@@ -12,7 +12,13 @@ import {
   IPV4_TTL_OFFSET,
   ipv4TrafficClass,
 } from '../wire/ipv4.ts';
-import { emitIpv6, IPV6_HEADER_BYTES, IPV6_HOP_LIMIT_OFFSET, IPV6_NEXT_HEADER_OFFSET, IPV6_PAYLOAD_LENGTH_OFFSET } from '../wire/ipv6.ts';
+import {
+  emitIpv6,
+  IPV6_HEADER_BYTES,
+  IPV6_HOP_LIMIT_OFFSET,
+  IPV6_NEXT_HEADER_OFFSET,
+  IPV6_PAYLOAD_LENGTH_OFFSET,
+} from '../wire/ipv6.ts';
 import { PROTOCOL_ICMP } from '../wire/protocols.ts';
 import { writeTrafficClass } from '../wire/traffic-class.ts';
 import type { InterfaceAddresses } from './addresses.ts';

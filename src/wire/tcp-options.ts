@@ -178,7 +178,10 @@ function parseOption(
 /** A cookie of another length than RFC 7413 §4.1.1 has counts as no option at all. */
 function parseFastOpen(bytes: Uint8Array, start: number, end: number, isExperimental: boolean, out: TcpOptions): void {
   const length = end - start;
-  if (length !== 0 && (length < MIN_FAST_OPEN_COOKIE_BYTES || length > MAX_FAST_OPEN_COOKIE_BYTES || length % 2 !== 0)) {
+  if (
+    length !== 0 &&
+    (length < MIN_FAST_OPEN_COOKIE_BYTES || length > MAX_FAST_OPEN_COOKIE_BYTES || length % 2 !== 0)
+  ) {
     return;
   }
   out.fastOpenBytes = length;

@@ -7,6 +7,7 @@ describe('Ring', () => {
   test('behaves like an array with a limit', () => {
     const operation = fc.oneof(
       { weight: 5, arbitrary: fc.constant('push' as const) },
+      { weight: 1, arbitrary: fc.constant('unshift' as const) },
       { weight: 3, arbitrary: fc.constant('shift' as const) },
       { weight: 1, arbitrary: fc.constant('clear' as const) },
     );
@@ -22,6 +23,9 @@ describe('Ring', () => {
             if (name === 'push') {
               assert.equal(ring.push(value), model.length < limit);
               if (model.length < limit) model.push(value);
+            } else if (name === 'unshift') {
+              assert.equal(ring.unshift(value), model.length < limit);
+              if (model.length < limit) model.unshift(value);
             } else if (name === 'shift') {
               assert.equal(ring.shift(), model.shift());
             } else {

@@ -8,7 +8,18 @@ import { IpAddress } from '../../src/wire/address.ts';
 import { emitEthernet, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../src/wire/ethernet.ts';
 import { emitIpv4, ipv4Id } from '../../src/wire/ipv4.ts';
 import { emitIpv6 } from '../../src/wire/ipv6.ts';
-import { emitTcp, TCP_ACE, TCP_ACK, TCP_AE, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, tcpFlags, tcpSequence } from '../../src/wire/tcp.ts';
+import {
+  emitTcp,
+  TCP_ACE,
+  TCP_ACK,
+  TCP_AE,
+  TCP_CWR,
+  TCP_ECE,
+  TCP_FIN,
+  TCP_PSH,
+  tcpFlags,
+  tcpSequence,
+} from '../../src/wire/tcp.ts';
 import { FrameLink } from '../../testing/frame-link.ts';
 import { LOCAL_MAC, patternBytes, PEER_MAC } from '../../testing/frames.ts';
 

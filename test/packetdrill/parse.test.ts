@@ -12,8 +12,9 @@ function parseEvents(text: string, defines: ReadonlyMap<string, string> = new Ma
 
 function parsePacketLine(text: string): PacketAction {
   const [event] = parseEvents(`0 > ${text}\n`);
-  assert.equal(event!.action.kind, 'packet');
-  return event!.action as PacketAction;
+  const { action } = event!;
+  assert.ok(action.kind === 'packet');
+  return action;
 }
 
 function assertFails(text: string, message: RegExp): void {
@@ -45,21 +46,27 @@ const option: fc.Arbitrary<OptionText> = fc.oneof(
   })),
   fc.record({ kind: fc.constant('raw' as const), number: fc.constantFrom(66, 99), bytes }, PLAIN),
 );
-const packet = fc.record({
-  ip: fc.record({
-    ecn: fc.constantFrom(null, 0 as const, 1 as const, 2 as const, 3 as const, 'any-ect' as const),
-    trafficClass: fc.constant(null),
-    hopLimit: fc.option(fc.nat(255)),
-    flowLabel: fc.option(fc.nat(0xf_ffff)),
-  }, PLAIN),
-  flags: fc.nat(0x1ff),
-  sequence: u32,
-  payloadBytes: fc.nat(0xffff),
-  acknowledgment: fc.option(u32),
-  window: fc.option(fc.nat(0xffff)),
-  urgentPointer: fc.option(fc.nat(0xffff)),
-  options: fc.option(fc.array(option, { maxLength: 5 })),
-}, PLAIN);
+const packet = fc.record(
+  {
+    ip: fc.record(
+      {
+        ecn: fc.constantFrom(null, 0 as const, 1 as const, 2 as const, 3 as const, 'any-ect' as const),
+        trafficClass: fc.constant(null),
+        hopLimit: fc.option(fc.nat(255)),
+        flowLabel: fc.option(fc.nat(0xf_ffff)),
+      },
+      PLAIN,
+    ),
+    flags: fc.nat(0x1ff),
+    sequence: u32,
+    payloadBytes: fc.nat(0xffff),
+    acknowledgment: fc.option(u32),
+    window: fc.option(fc.nat(0xffff)),
+    urgentPointer: fc.option(fc.nat(0xffff)),
+    options: fc.option(fc.array(option, { maxLength: 5 })),
+  },
+  PLAIN,
+);
 
 void test('a packet that is written and read is the same', () => {
   fc.assert(
@@ -130,10 +137,13 @@ sysctl -q net.ipv4.tcp_ecn=3\`
     'x.pkt',
     new Map([['LEVEL', 'TCP_CM_INQ']]),
   );
-  assert.deepEqual([...script.options], [
-    ['mss', '1000'],
-    ['send_omit_free', ''],
-  ]);
+  assert.deepEqual(
+    [...script.options],
+    [
+      ['mss', '1000'],
+      ['send_omit_free', ''],
+    ],
+  );
   assert.equal(script.setup.length, 1);
   assert.deepEqual(
     script.events.map(({ action }) => action.kind),
@@ -153,12 +163,28 @@ sysctl -q net.ipv4.tcp_ecn=3\`
 });
 
 void test('ICMP errors with what they quote, before or behind', () => {
-  const events = parseEvents('0 < icmp unreachable host_unreachable [0:10(10)]\n+0 < [1:1001(1000)] icmp unreachable frag_needed mtu 1400');
+  const events = parseEvents(
+    '0 < icmp unreachable host_unreachable [0:10(10)]\n+0 < [1:1001(1000)] icmp unreachable frag_needed mtu 1400',
+  );
   assert.deepEqual(
     events.map(({ action }) => action),
     [
-      { kind: 'icmp', direction: 'in', type: 'unreachable', code: 'host_unreachable', mtuBytes: null, quoted: { sequence: 0, payloadBytes: 10 } },
-      { kind: 'icmp', direction: 'in', type: 'unreachable', code: 'frag_needed', mtuBytes: 1400, quoted: { sequence: 1, payloadBytes: 1000 } },
+      {
+        kind: 'icmp',
+        direction: 'in',
+        type: 'unreachable',
+        code: 'host_unreachable',
+        mtuBytes: null,
+        quoted: { sequence: 0, payloadBytes: 10 },
+      },
+      {
+        kind: 'icmp',
+        direction: 'in',
+        type: 'unreachable',
+        code: 'frag_needed',
+        mtuBytes: 1400,
+        quoted: { sequence: 1, payloadBytes: 1000 },
+      },
     ],
   );
 });
@@ -182,15 +208,54 @@ void test('what is not understood is named with its line and what to do', () => 
 });
 
 void test('no text makes the parser fail in any other way', () => {
-  const piece = fc.constantFrom('0 ', '+', '...', '~', '*', '<', '>', '[', ']', '{', '}', '(', ')', '=', '|', ',', '`', '%{', '}%', '"', '\\', 'S.', '1:1(0)', 'ack 1', 'TS val', 'sack', 'accept', '//', '/*', '\n', '--x=', '.5');
+  const piece = fc.constantFrom(
+    '0 ',
+    '+',
+    '...',
+    '~',
+    '*',
+    '<',
+    '>',
+    '[',
+    ']',
+    '{',
+    '}',
+    '(',
+    ')',
+    '=',
+    '|',
+    ',',
+    '`',
+    '%{',
+    '}%',
+    '"',
+    '\\',
+    'S.',
+    '1:1(0)',
+    'ack 1',
+    'TS val',
+    'sack',
+    'accept',
+    '//',
+    '/*',
+    '\n',
+    '--x=',
+    '.5',
+  );
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.array(piece).map((pieces) => pieces.join(' '))), (text) => {
-      try {
-        parseScript(text, 'x.pkt');
-      } catch (error) {
-        assert.ok(error instanceof ScriptError, String(error));
-      }
-    }),
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.array(piece).map((pieces) => pieces.join(' ')),
+      ),
+      (text) => {
+        try {
+          parseScript(text, 'x.pkt');
+        } catch (error) {
+          assert.ok(error instanceof ScriptError, String(error));
+        }
+      },
+    ),
     { numRuns: 2000 },
   );
 });

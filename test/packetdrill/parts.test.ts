@@ -92,7 +92,7 @@ void test('commands: knobs, links, disciplines, files', () => {
   ]);
 });
 
-void test('counters by the kernel\'s names', () => {
+void test("counters by the kernel's names", () => {
   const { host } = recorder({ TcpExtBeyondWindow: 3, TcpExtTCPTimeouts: 0 });
   assert.equal(runCommand('nstat | grep TcpExtBeyondWindow | grep -q " 3 "', host), null);
   assert.equal(runCommand('nstat -s | grep TcpExtBeyondWindow| grep -q " 2 "', host), 'TcpExtBeyondWindow is 3, not 2');
@@ -135,8 +135,22 @@ void test('apt sources in both forms', () => {
 
 void test('the table: totals, and what no longer passes', () => {
   const rows: TableRow[] = [
-    { script: 'a.pkt', outcomes: new Map([['ipv4', 'pass'], ['ipv6', 'pass']]), reason: '' },
-    { script: 'b.pkt', outcomes: new Map([['ipv4', 'pass'], ['ipv6', 'fail']]), reason: '7: expected <a|b>' },
+    {
+      script: 'a.pkt',
+      outcomes: new Map([
+        ['ipv4', 'pass'],
+        ['ipv6', 'pass'],
+      ]),
+      reason: '',
+    },
+    {
+      script: 'b.pkt',
+      outcomes: new Map([
+        ['ipv4', 'pass'],
+        ['ipv6', 'fail'],
+      ]),
+      reason: '7: expected <a|b>',
+    },
     { script: 'c.pkt', outcomes: new Map([['ipv4', 'n/a']]), reason: 'of Linux' },
   ];
   assert.deepEqual(totals(rows), { pass: 1, fail: 1, notApplicable: 1 });
@@ -145,6 +159,15 @@ void test('the table: totals, and what no longer passes', () => {
   assert.match(page, /7: expected &lt;a\\\|b> \|/);
   assert.deepEqual([...passesOf(page)], ['a.pkt ipv4', 'a.pkt ipv6', 'b.pkt ipv4']);
   assert.deepEqual(regressions(page, rows), []);
-  const worse: TableRow[] = [{ script: 'a.pkt', outcomes: new Map([['ipv4', 'fail'], ['ipv6', 'pass']]), reason: 'x' }];
+  const worse: TableRow[] = [
+    {
+      script: 'a.pkt',
+      outcomes: new Map([
+        ['ipv4', 'fail'],
+        ['ipv6', 'pass'],
+      ]),
+      reason: 'x',
+    },
+  ];
   assert.deepEqual(regressions(page, worse), ['a.pkt ipv4']);
 });

@@ -24,14 +24,20 @@ function assertPasses(text: string): void {
 }
 
 /** The script fails in that line, counted from the end of SERVER, with that message. */
-function assertFails(text: string, line: number, message: RegExp, options?: readonly (readonly [string, string])[]): void {
+function assertFails(
+  text: string,
+  line: number,
+  message: RegExp,
+  options?: readonly (readonly [string, string])[],
+): void {
   const actual = play(SERVER + text, 'ipv4', options);
   assert.match(actual, message);
   assert.ok(actual.startsWith(`x.pkt:${SERVER.split('\n').length - 1 + line}: `), actual);
 }
 
 void test('an active open, data both ways and a close, in each IP mode', () => {
-  assertPasses(`
+  assertPasses(
+    `
     0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 4
    +0...0.05 connect(4, ..., ...) = 0
    +0 > S 0:0(0) <mss 1460,sackOK,TS val 100 ecr 0,nop,wscale 8>
@@ -45,7 +51,8 @@ void test('an active open, data both ways and a close, in each IP mode', () => {
    +0 read(4, ..., 1000) = 500
    +0 close(4) = 0
     * > F. 1001:1001(0) ack 501 <nop,nop,TS val 160 ecr 760>
-`.replace('\n', '\n--tcp_ts_tick_usecs=1000\n`./defaults.sh`\n'));
+`.replace('\n', '\n--tcp_ts_tick_usecs=1000\n`./defaults.sh`\n'),
+  );
 });
 
 void test('a burst is compared as a stream: one packet of the script is as many segments as it takes', () => {
@@ -60,10 +67,12 @@ void test('a burst is compared as a stream: one packet of the script is as many 
 });
 
 void test('inbound packets larger than the MTU are delivered, as receive offload would', () => {
-  assertPasses(`${SERVER}
+  assertPasses(
+    `${SERVER}
    +0 < P. 1:30001(30000) ack 1 win 257
     * > . 1:1(0) ack 30001
-   +0 read(4, ..., 100000) = 30000`.replace('\n', '\n--mss=1000\n'));
+   +0 read(4, ..., 100000) = 30000`.replace('\n', '\n--mss=1000\n'),
+  );
 });
 
 void test('a blocking call ends when it can', () => {
@@ -71,7 +80,11 @@ void test('a blocking call ends when it can', () => {
    +0...0.100 read(4, ..., 2000) = 1000
   +.1 < P. 1:1001(1000) ack 1 win 257
     * > . 1:1(0) ack 1001`);
-  assertFails('+0...0.200 read(4, ..., 2000) = 1000\n+.1 < P. 1:1001(1000) ack 1 win 257\n', 1, /read returned at 0\.200000 s, expected 0\.300000 s/);
+  assertFails(
+    '+0...0.200 read(4, ..., 2000) = 1000\n+.1 < P. 1:1001(1000) ack 1 win 257\n',
+    1,
+    /read returned at 0\.200000 s, expected 0\.300000 s/,
+  );
   assertFails('+0 read(4, ..., 2000) = 1000', 1, /read blocks, and nothing will end that/);
 });
 
@@ -82,7 +95,11 @@ void test('a wrong sequence number, length, flag, acknowledgment, window or opti
   assertFails(`${write}+0 > . 1:1001(1000) ack 1`, 2, /flags: expected \., actual P\./);
   assertFails(`${write}+0 > P. 1:1001(1000) ack 2`, 2, /acknowledgment: expected 2, actual 1/);
   assertFails(`${write}+0 > P. 1:1001(1000) ack 1 win 3`, 2, /window: expected 3, actual \d+/);
-  assertFails(`${write}+0 > P. 1:1001(1000) ack 1 <nop,nop,TS val 1 ecr 2>`, 2, /options: expected <nop,nop,TS val 1 ecr 2>, actual <>/);
+  assertFails(
+    `${write}+0 > P. 1:1001(1000) ack 1 <nop,nop,TS val 1 ecr 2>`,
+    2,
+    /options: expected <nop,nop,TS val 1 ecr 2>, actual <>/,
+  );
   assertFails(`${write}+0 > [ect0] P. 1:1001(1000) ack 1`, 2, /ECN: expected 2, actual 0/);
 });
 
@@ -90,7 +107,11 @@ void test('a packet that comes at another time, or never, or is too many, is tol
   const write = '+0 write(4, ..., 1000) = 1000\n';
   assertFails(`${write}+.1 > P. 1:1001(1000) ack 1`, 2, /it was sent at 0\.100000 s, expected 0\.200000 s; tolerance/);
   assertFails('+0 > P. 1:1001(1000) ack 1', 1, /nothing was sent\n {2}expected: > P\. 1:1001\(1000\) ack 1/);
-  assertFails(`${write}+0 > P. 1:1001(1000) ack 1\n+0 > P. 1:1001(1000) ack 1`, 3, /nothing was sent; the next is P\. 1:1001\(1000\) ack 1/);
+  assertFails(
+    `${write}+0 > P. 1:1001(1000) ack 1\n+0 > P. 1:1001(1000) ack 1`,
+    3,
+    /nothing was sent; the next is P\. 1:1001\(1000\) ack 1/,
+  );
   assertFails(write, 1, /sent and not looked at: P\. 1:1001\(1000\)/, [['exact', '']]);
   assertFails(`${write}+.3~+.4 > P. 1:1001(1000) ack 1`, 2, /expected 0\.400000 to 0\.500000 s/);
 });
@@ -120,7 +141,11 @@ void test('what cannot be played says so and what to do', () => {
 void test('code looks at tcp_info, and its failure names the line', () => {
   assertPasses(`${SERVER}
    +0 %{ assert tcpi_state == TCP_ESTABLISHED and tcpi_snd_cwnd == 10, 'cwnd=%d' % tcpi_snd_cwnd }%`);
-  assertFails('+0 %{\nassert tcpi_state == TCP_ESTABLISHED\nassert tcpi_snd_cwnd == 9, tcpi_snd_cwnd }%', 3, /assert tcpi_snd_cwnd == 9, tcpi_snd_cwnd: 10/);
+  assertFails(
+    '+0 %{\nassert tcpi_state == TCP_ESTABLISHED\nassert tcpi_snd_cwnd == 9, tcpi_snd_cwnd }%',
+    3,
+    /assert tcpi_snd_cwnd == 9, tcpi_snd_cwnd: 10/,
+  );
   assertFails('+0 %{ assert tcpi_nonsense }%', 1, /the name 'tcpi_nonsense' is not known here/);
 });
 
@@ -152,7 +177,11 @@ void test('MSG_ZEROCOPY completions wait in the error queue, joined', () => {
                   msg_control=[{cmsg_level=CMSG_LEVEL_IP, cmsg_type=CMSG_TYPE_RECVERR,
                     cmsg_data={ee_errno=0, ee_origin=SO_EE_ORIGIN_ZEROCOPY, ee_type=0,
                                ee_code=SO_EE_CODE_ZEROCOPY_COPIED, ee_info=0, ee_data=1}}]}, MSG_ERRQUEUE) = 0`);
-  assertFails('+0 send(4, ..., 1000, MSG_ZEROCOPY) = 1000\n+0 recvmsg(4, {msg_iov(1)=[{...,0}]}, MSG_ERRQUEUE) = 0', 2, /expected 0, actual -1 EAGAIN/);
+  assertFails(
+    '+0 send(4, ..., 1000, MSG_ZEROCOPY) = 1000\n+0 recvmsg(4, {msg_iov(1)=[{...,0}]}, MSG_ERRQUEUE) = 0',
+    2,
+    /expected 0, actual -1 EAGAIN/,
+  );
 });
 
 void test('ICMP errors reach the connection that they quote', () => {

@@ -139,3 +139,61 @@ test('RFC 6298: with SACK, a timeout sends again what is missing only', () => {
   wire.after(400).expect({ seq: 1, payload: 1460 }).skip();
   wire.recv({ seq: 1, ack: 4381 }).expect({ seq: 4381, payload: 1460 }).expectNothing();
 });
+
+test('§5: blocks below what is acknowledged, and across it, are ignored; so is a part of a segment', () => {
+  const wire = new WireScript().established(SYN);
+  wire.send(5 * 1460).skip();
+  wire.recv({ seq: 1, ack: 2921, sack: [[1461, 4381]] });
+  wire.recv({ seq: 1, ack: 2921, sack: [[1, 1461]] });
+  assert.equal(wire.connection!.info(0).tcpi_sacked, 0);
+  // From the middle of the fourth segment to the middle of the fifth, then with the fourth whole.
+  wire.recv({ seq: 1, ack: 2921, sack: [[4400, 6000]] });
+  assert.equal(wire.connection!.info(0).tcpi_sacked, 0);
+  wire.recv({ seq: 1, ack: 2921, sack: [[4381, 6000]] });
+  assert.equal(wire.connection!.info(0).tcpi_sacked, 1);
+});
+
+test('§5: blocks that overlap count every segment once', () => {
+  const wire = new WireScript().established(SYN);
+  wire.send(10 * 1460).skip();
+  wire.recv({
+    seq: 1,
+    ack: 1,
+    sack: [
+      [1461, 5841],
+      [2921, 7301],
+      [1461, 8761],
+    ],
+  });
+  assert.equal(wire.connection!.info(0).tcpi_sacked, 5);
+  assert.equal(wire.connection!.info(0).tcpi_delivered, 6);
+});
+
+test('§8: what was acknowledged selectively and then stands at the front was dropped, if it stays there', () => {
+  const wire = new WireScript({ config: { tailLossProbe: false } }).established(SYN);
+  wire.send(6 * 1460).skip();
+  wire.recv({ seq: 1, ack: 1, sack: [[1461, 4381]] }).skip();
+  // The hole is filled, but the receiver has forgotten what lay behind it.
+  wire.recv({ seq: 1, ack: 1461 }).expectNothing();
+  wire.after(15).expect({ seq: 1461, payload: 1460 });
+  assert.equal(wire.connection!.info(0).tcpi_sacked, 0);
+  wire.recv({ seq: 1, ack: 8761 });
+  assert.equal(wire.connection!.info(0).tcpi_unacked, 0);
+});
+
+test('§8: unless the next acknowledgment knows better', () => {
+  const wire = new WireScript({ config: { tailLossProbe: false } }).established(SYN);
+  wire.send(6 * 1460).skip();
+  wire.recv({ seq: 1, ack: 1, sack: [[1461, 4381]] }).skip();
+  wire.recv({ seq: 1, ack: 1461 }).after(5).recv({ seq: 1, ack: 4381 }).after(100).expectNothing();
+  assert.equal(wire.connection!.info(0).tcpi_total_rto, 0);
+});
+
+test('§5: SACK on an acknowledgment that was overtaken still counts', () => {
+  const wire = new WireScript().established(SYN);
+  wire.send(10 * 1460).skip();
+  wire.recv({ seq: 1, ack: 2921 }).skip();
+  wire.recv({ seq: 1, ack: 1461, sack: [[4381, 8761]] });
+  assert.equal(wire.connection!.info(0).tcpi_sacked, 3);
+  assert.equal(wire.sent.at(-1)!.seq, 2921);
+});

@@ -65,7 +65,10 @@ describe('negotiation, active', () => {
 
 function connected(answer = 'SAE', family: 4 | 6 = 4): WireScript {
   const wire = new WireScript({ config: { ecn: 1 }, family }).connect().expect({ flags: 'SCE' });
-  wire.after(10).recv({ flags: answer, seq: 0, ack: 1, mss: 1460, window: 65_535 }).expect({ flags: 'A', ecn: 'noecn' });
+  wire
+    .after(10)
+    .recv({ flags: answer, seq: 0, ack: 1, mss: 1460, window: 65_535 })
+    .expect({ flags: 'A', ecn: 'noecn' });
   return wire;
 }
 

@@ -48,12 +48,26 @@ test('§3.6: what the SYN said in options comes back in the echoed timestamp', (
 });
 
 test('a segment size is rounded down to one that the cookie can name', () => {
-  for (const [mss, expected] of [[0, 536], [100, 536], [536, 536], [1299, 536], [1400, 1300], [1459, 1440], [9000, 1460]]) {
-    const wire = new WireScript({ config: ALWAYS, mtuBytes: 9000 }).listen().recv({ ...SYN, mss: mss! }).skip();
+  for (const [mss, expected] of [
+    [0, 536],
+    [100, 536],
+    [536, 536],
+    [1299, 536],
+    [1400, 1300],
+    [1459, 1440],
+    [9000, 1460],
+  ]) {
+    const wire = new WireScript({ config: ALWAYS, mtuBytes: 9000 })
+      .listen()
+      .recv({ ...SYN, mss: mss! })
+      .skip();
     wire.recv({ seq: 1, ack: 1 });
     assert.equal(wire.listener!.accept()!.peerMss, expected, `announced ${mss}`);
   }
-  const six = new WireScript({ config: ALWAYS, mtuBytes: 9000, family: 6 }).listen().recv({ ...SYN, mss: 8940 }).skip();
+  const six = new WireScript({ config: ALWAYS, mtuBytes: 9000, family: 6 })
+    .listen()
+    .recv({ ...SYN, mss: 8940 })
+    .skip();
   assert.equal(six.recv({ seq: 1, ack: 1 }).listener!.accept()!.peerMss, 8940);
 });
 

@@ -11,13 +11,29 @@ test('RFC 6928: the first flight is ten segments', () => {
   assert.equal(wire.sent.length, 10);
 });
 
-test('RFC 6928 §2: one segment after a SYN that was lost', () => {
-  const wire = new WireScript().connect().at(1500).skip();
+test('RFC 6928 §2: ten segments after a SYN that was lost once, one if more than once', () => {
+  for (const [ms, segments] of [
+    [1500, 10],
+    [3500, 1],
+  ] as const) {
+    const wire = new WireScript({ config: { synLinearTimeouts: 0 } }).connect().at(ms).skip();
+    wire
+      .recv({ flags: 'SA', seq: 0, ack: 1, mss: MSS })
+      .skip()
+      .send(20 * MSS);
+    assert.equal(wire.sent.length, segments);
+  }
+});
+
+test('RFC 4015: ten all the same if the answer was to the first SYN', () => {
+  const wire = new WireScript({ config: { synLinearTimeouts: 0 } }).connect();
+  const [first] = wire.sent[0]!.timestamps!;
+  wire.at(3500).skip();
   wire
-    .recv({ flags: 'SA', seq: 0, ack: 1, mss: MSS })
+    .recv({ flags: 'SA', seq: 0, ack: 1, mss: MSS, timestamps: [7, first] })
     .skip()
     .send(20 * MSS);
-  assert.equal(wire.sent.length, 1);
+  assert.equal(wire.sent.length, 10);
 });
 
 test('§3.1: slow start doubles', () => {

@@ -41,11 +41,20 @@ test('a million blind segments to a connection whose ports are known harm nothin
     const flags = FLAGS[i % FLAGS.length]!;
     let sequence = random.u32() | 0;
     // A hit on RCV.NXT, or data in the window with a good acknowledgment, is not blind: its chance is 2^-32 and less.
-    if (((sequence - PEER_ISS - 1) >>> 0) < 0x20_0000 && (flags & (TCP_RST | TCP_ACK)) !== 0) {
+    if ((sequence - PEER_ISS - 1) >>> 0 < 0x20_0000 && (flags & (TCP_RST | TCP_ACK)) !== 0) {
       sequence = (sequence + 0x4000_0000) | 0;
     }
     const hasPayload = (i & 3) === 0;
-    flood.send(wire.peer, PEER_PORT, LOCAL_PORT, flags, sequence, random.u32() | 0, wire.nowMicros, hasPayload ? PAYLOAD : undefined);
+    flood.send(
+      wire.peer,
+      PEER_PORT,
+      LOCAL_PORT,
+      flags,
+      sequence,
+      random.u32() | 0,
+      wire.nowMicros,
+      hasPayload ? PAYLOAD : undefined,
+    );
     if ((i & 0xff) === 0) {
       wire.flush();
       wire.clock.advanceTo(wire.nowMicros + 256);

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HostRegion } from '../../src/memory/region.ts';
 import { FAST_OPEN_SERVER_NO_COOKIE } from '../../src/stack/tcp/fast-open.ts';
-import { LOCAL_PORT, PEER_PORT, WireScript, type PeerSegment, type WireScriptOptions } from '../../testing/wire-script.ts';
+import {
+  LOCAL_PORT,
+  PEER_PORT,
+  WireScript,
+  type PeerSegment,
+  type WireScriptOptions,
+} from '../../testing/wire-script.ts';
 
 const SERVER = 2;
 const CLIENT = 1;
@@ -234,6 +240,28 @@ test('§7.3.1: three timeouts in a row end Fast Open for an hour, then for two',
   clientConnect(wire).expect({ flags: 'S', payload: 0, fastOpen: null }).abort();
   wire.after(3_600_000);
   clientConnect(wire).expectNothing();
+});
+
+test('§7.3.1: after the pause, data that comes through ends the back-off; a FIN ahead of its data begins it', () => {
+  const wire = client();
+  const open = (): void => {
+    clientConnect(wire);
+    assert.equal(queueData(wire, 10), 10);
+    wire.flush().skip();
+    wire.recv({ flags: 'SA', seq: 0, ack: 11, mss: 1460 }).skip();
+  };
+  open();
+  wire.recv({ flags: 'FA', seq: 501, ack: 11 }).abort().skip();
+  assert.equal(wire.layer.counters.fastOpenBlackHoles, 1);
+  wire.after(3_600_000);
+  open();
+  assert.equal(wire.connection!.fastOpen!.isTrial, true);
+  wire.recv({ seq: 1, ack: 11, payload: 20 }).expectRead(0, 20).abort().skip();
+  open();
+  assert.equal(wire.connection!.fastOpen!.isTrial, false);
+  // Timeouts of data behind the handshake count as well.
+  wire.send(100).after(20_000).skip();
+  assert.equal(wire.layer.counters.fastOpenBlackHoles, 2);
 });
 
 test('a SYN that waits for data is given up by close; nothing is left', () => {

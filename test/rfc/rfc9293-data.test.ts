@@ -45,14 +45,15 @@ test('an old segment is acknowledged and dropped', () => {
   assert.equal(wire.landing.foreignReferences, 0);
 });
 
-test('data behind the window is cut off', () => {
+test('§3.10.7.4 first step: what reaches beyond the window is not taken while something waits to be read', () => {
   const wire = new WireScript({ pages: 16, config: { timestamps: false } }).established();
+  wire.recv({ seq: 1, ack: 1, payload: 10 }).skip();
   const window = wire.connection!.info(0).tcpi_rcv_wnd;
-  wire.recv({ seq: 1 + window - 10, ack: 1, payload: 100 }).expect({ flags: 'A', ack: 1 });
-  assert.equal(wire.connection!.receiver.reassembly.bytes, 10);
+  wire.recv({ seq: 11 + window - 10, ack: 1, payload: 100 }).expect({ flags: 'A', ack: 11 });
+  assert.equal(wire.connection!.receiver.reassembly.bytes, 0);
   const after = wire.connection!.info(0).tcpi_rcv_wnd;
-  wire.recv({ seq: 1 + after + 1, ack: 1, payload: 10 }).expect({ flags: 'A', ack: 1 });
-  assert.equal(wire.layer.counters.dropBeyondWindow, 1);
+  wire.recv({ seq: 11 + after + 1, ack: 1, payload: 10 }).expect({ flags: 'A', ack: 11 });
+  assert.equal(wire.layer.counters.dropBeyondWindow, 2);
 });
 
 test('urgent data is data', () => {

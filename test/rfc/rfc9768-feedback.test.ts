@@ -11,7 +11,10 @@ const SYN_ACK: PeerSegment = { flags: 'SA', ace: 2, seq: 0, ack: 1, mss: 1460, s
 /** A client whose AccECN is agreed on; with an option in the SYN-ACK unless told otherwise. */
 function connected(config: Partial<TcpConfig> = {}, answer: PeerSegment = { ecnOption: PEER_OPTION }): WireScript {
   const wire = new WireScript({ config: { ecn: 3, timestamps: false, ...config } }).connect().skip();
-  return wire.after(10).recv({ ...SYN_ACK, ...answer }).skip();
+  return wire
+    .after(10)
+    .recv({ ...SYN_ACK, ...answer })
+    .skip();
 }
 
 function info(wire: WireScript): TcpInfo {
@@ -67,7 +70,9 @@ describe('§3.2.2.2: the ACE field', () => {
   }
 
   test('of an acknowledgment that brings nothing new it is not looked at, unless a timestamp shows it is young', () => {
-    const wire = connected().send(1000).recv({ seq: 1, ack: 1, ace: 7, ecnOption: { e0b: 1, ceb: 99, e1b: 1 } });
+    const wire = connected()
+      .send(1000)
+      .recv({ seq: 1, ack: 1, ace: 7, ecnOption: { e0b: 1, ceb: 99, e1b: 1 } });
     assert.equal(info(wire).tcpi_delivered_ce, 0);
     assert.equal(info(wire).tcpi_delivered_ce_bytes, 0);
     const stamped = connected({ timestamps: true }, { timestamps: [5, 0] }).send(1000);
@@ -109,6 +114,7 @@ describe('§3.2.2.5.1: when feedback is sent', () => {
     const wire = settled();
     for (let i = 0; i < 64; i++) wire.input({ seq: 401 + i * 10, ack: 1, payload: 10, ecn: 'ce' });
     wire.flush();
+    assert.ok(wire.sent.length >= 10);
     let before = 5;
     for (const { ace } of wire.sent) {
       assert.ok(((ace - before) & 7) <= 6 && ace !== before);
@@ -172,6 +178,13 @@ describe('§3.2.3: the AccECN option', () => {
     assert.equal(info(wire).tcpi_delivered_e0_bytes, 3000);
   });
 
+  test('and to none, once a counter was found to be below what was thought', () => {
+    const wire = connected().send(3000);
+    wire.recv({ seq: 1, ack: 1001, ecnOption: { e0b: 1001, ceb: 0, e1b: 1 } }).recv({ seq: 1, ack: 2001 });
+    wire.recv({ seq: 1, ack: 2501, ecnOption: { e0b: 1501, ceb: 0, e1b: 1 } }).recv({ seq: 1, ack: 3001 });
+    assert.equal(info(wire).tcpi_delivered_e0_bytes, 1500);
+  });
+
   test('§3.2.3.2.1: zero where there must be one: never looked at again', () => {
     const wire = connected({}, { ecnOption: { e0b: 0, ceb: 0, e1b: 0 } }).send(1000);
     wire.recv({ seq: 1, ack: 1001, ecnOption: { e0b: 1, ceb: 1000, e1b: 1 } });
@@ -189,7 +202,9 @@ describe('§3.2.3: the AccECN option', () => {
   });
 
   test('an empty one is seen, and holds nothing', () => {
-    const wire = connected({}, { ecnOption: {} }).send(100).expect({ ecnOption: { e1b: 1, ceb: 0, e0b: 1 } });
+    const wire = connected({}, { ecnOption: {} })
+      .send(100)
+      .expect({ ecnOption: { e1b: 1, ceb: 0, e0b: 1 } });
     assert.equal(info(wire).tcpi_accecn_opt_seen, 1);
   });
 
@@ -317,6 +332,12 @@ describe('§3.2.2.5.2: when ACE may have wrapped', () => {
       { numRuns: 60 },
     );
   });
+});
+
+test('TIME-WAIT keeps no counters: its field is empty, as that of Linux', () => {
+  const wire = connected().close().expect({ flags: 'FAeE', ecn: 'ect0' });
+  wire.recv({ seq: 1, ack: 2, ace: 5, ecn: 'ect0' });
+  wire.recv({ seq: 1, ack: 2, flags: 'FA', ace: 5, ecn: 'ect0' }).expect({ flags: 'A', ace: 0, ecn: 'ect0' });
 });
 
 test('the sender hears of marks: cwr, once a round trip', () => {

@@ -148,8 +148,14 @@ describe('§3.1.4: what is repeated', () => {
   });
 
   test('§3.1.4.2: a second SYN without flags: AccECN goes on, without ECT', () => {
-    const wire = script().listen().recv({ ...SYN, ecn: 'ect0' }).expect({ ace: 4, ecnOption: INITIAL });
-    wire.after(100).recv({ ...SYN, ace: 0 }).expect({ ace: 2, ecnOption: null });
+    const wire = script()
+      .listen()
+      .recv({ ...SYN, ecn: 'ect0' })
+      .expect({ ace: 4, ecnOption: INITIAL });
+    wire
+      .after(100)
+      .recv({ ...SYN, ace: 0 })
+      .expect({ ace: 2, ecnOption: null });
     wire.recv({ seq: 1, ack: 1, ace: 2, ecnOption: { e0b: 1, ceb: 0, e1b: 1 } });
     wire.connection = wire.listener!.accept();
     wire.send(100).expect({ ecn: 'noecn', ace: 5, ecnOption: INITIAL });
@@ -158,7 +164,10 @@ describe('§3.1.4: what is repeated', () => {
   test('a SYN-ACK on an established connection: the challenge says how it arrived', () => {
     const wire = script().connect().skip();
     wire.recv(SYN_ACK).expect({ ace: 2 });
-    wire.after(100).recv({ ...SYN_ACK, ace: 0, ecn: 'ect0' }).expect({ ace: 4, flags: 'Ae' });
+    wire
+      .after(100)
+      .recv({ ...SYN_ACK, ace: 0, ecn: 'ect0' })
+      .expect({ ace: 4, flags: 'Ae' });
     wire.send(10).expect({ ace: 5 });
   });
 });

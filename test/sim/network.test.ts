@@ -98,7 +98,10 @@ describe('a channel', () => {
     for (let i = 0; i < 200; i++) other.send(i, i);
     other.drain();
     const ids = shuffled.map(([, id]) => id);
-    assert.notDeepEqual(ids, ids.toSorted((a, b) => a - b));
+    assert.notDeepEqual(
+      ids,
+      ids.toSorted((a, b) => a - b),
+    );
     assert.equal(new Set(ids).size, 200);
     assert.ok(other.channel.counters.reordered > 20);
   });

@@ -7,7 +7,7 @@ import { checkPages, checkQuiet, LayerInvariants, TransitionWatch } from '../../
 import { Operations } from '../../testing/sim/operations.ts';
 import { SimNet } from '../../testing/sim-net.ts';
 
-const RUNS = 250;
+const RUNS = 150;
 const OPERATIONS = 120;
 
 /** Operations that work on something more often than they end it. */

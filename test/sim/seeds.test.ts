@@ -55,7 +55,18 @@ describe('random scenarios', () => {
       seen.add(scenario.profile.name);
       if (isDestructive(scenario)) destructive++;
     }
-    const expected = ['flap', 'crash', 'renumber', 'clock-jump', 'freeze', 'reroute', 'both', 'client', 'server', 'abort'];
+    const expected = [
+      'flap',
+      'crash',
+      'renumber',
+      'clock-jump',
+      'freeze',
+      'reroute',
+      'both',
+      'client',
+      'server',
+      'abort',
+    ];
     assert.deepEqual([...seen].toSorted(), [...expected, ...PROFILE_NAMES].toSorted());
     assert.ok(destructive > SEEDS / 5 && destructive < (SEEDS * 4) / 5, `${destructive} may break connections`);
   });

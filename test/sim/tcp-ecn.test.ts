@@ -196,7 +196,12 @@ describe('two hosts over a bottleneck that marks', () => {
         const net = new SimNet({
           stack: { tcp: { ecn } },
           wrap: (link, clock) => {
-            const options = { delayMicros: 5000, bitsPerSecond: 50_000_000, markAboveMicros: 4000, queueBytes: 1 << 20 };
+            const options = {
+              delayMicros: 5000,
+              bitsPerSecond: 50_000_000,
+              markAboveMicros: 4000,
+              queueBytes: 1 << 20,
+            };
             links.push(new DelayLink(link, clock, { ...options, direction: 'write' }));
             return links.at(-1)!;
           },

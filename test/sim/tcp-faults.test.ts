@@ -8,6 +8,9 @@ const PROFILES: readonly [string, TransferOptions][] = [
   ['no timestamps', { loss: 0.03, duplicate: 0.02, configs: [{}, { timestamps: false }] }],
   ['no window scaling, IPv6', { loss: 0.03, family: 6, configs: [{ windowScaling: false }, {}] }],
   ['whole bursts', { loss: 0.05, wholeBursts: true, duplicate: 0.02 }],
+  ['RACK off, loss probes off', { loss: 0.05, reorder: 0.05, configs: [{ rack: false, tailLossProbe: false }, {}] }],
+  ['paced, New Reno and BBR', { loss: 0.03, configs: [{ pacing: true, congestion: 'reno' }, { congestion: 'bbr' }] }],
+  ['a path that reorders more than it loses', { loss: 0.01, reorder: 0.3, jitterMicros: 3000 }],
 ];
 
 for (const [name, profile] of PROFILES) {

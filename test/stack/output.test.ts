@@ -110,11 +110,7 @@ test('the traffic class is in the header, and the checksum right, in both versio
     [PEER6, 6],
   ] as const) {
     const host = new StackHost();
-    host.receive(
-      family === 4
-        ? arpFrame({ operation: ARP_REQUEST, target: LOCAL4 })
-        : solicitationFrame(LOCAL6),
-    );
+    host.receive(family === 4 ? arpFrame({ operation: ARP_REQUEST, target: LOCAL4 }) : solicitationFrame(LOCAL6));
     host.take();
     const { output } = host.stack;
     for (const trafficClass of [0, 1, 2, 3, 0xb8, 0xff, 0]) {

@@ -306,7 +306,10 @@ describe('options', () => {
         const options = new TcpOptions();
         assert.equal(parseTcpOptions(bytes, view, 0, length, options), 0);
         assert.equal(options.accurateEcnKind, kind);
-        assert.deepEqual([...options.accurateEcnCounters.slice(0, options.accurateEcnCount)], [a, b, c].slice(0, count));
+        assert.deepEqual(
+          [...options.accurateEcnCounters.slice(0, options.accurateEcnCount)],
+          [a, b, c].slice(0, count),
+        );
         assert.equal(options.accurateEcnIsOdd, false);
       }),
     );
@@ -323,8 +326,14 @@ describe('options', () => {
       [[172, 3, 9], []],
       [[172, 4, 9, 9], []],
       [[174, 7, 0, 0, 1, 9, 9], [1]],
-      [[174, 9, 0, 0, 1, 0, 0, 2, 9], [1, 2]],
-      [[172, 14, 0, 0, 1, 0, 0, 2, 0, 0, 3, 9, 9, 9], [1, 2, 3]],
+      [
+        [174, 9, 0, 0, 1, 0, 0, 2, 9],
+        [1, 2],
+      ],
+      [
+        [172, 14, 0, 0, 1, 0, 0, 2, 0, 0, 3, 9, 9, 9],
+        [1, 2, 3],
+      ],
     ] as const) {
       const { verdict, options } = parse(content);
       assert.equal(verdict, 0);

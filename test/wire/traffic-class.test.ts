@@ -3,7 +3,15 @@ import { test } from 'node:test';
 import { IpAddress } from '../../src/wire/address.ts';
 import { emitIpv4, ipv4ChecksumValid, ipv4TrafficClass } from '../../src/wire/ipv4.ts';
 import { emitIpv6, ipv6FlowLabel, ipv6TrafficClass } from '../../src/wire/ipv6.ts';
-import { ECN_CE, ECN_ECT_0, ECN_ECT_1, ECN_NOT_ECT, ecnName, trafficClass, writeTrafficClass } from '../../src/wire/traffic-class.ts';
+import {
+  ECN_CE,
+  ECN_ECT_0,
+  ECN_ECT_1,
+  ECN_NOT_ECT,
+  ecnName,
+  trafficClass,
+  writeTrafficClass,
+} from '../../src/wire/traffic-class.ts';
 import { buffer } from '../../testing/codec-suite.ts';
 
 test('every value is read as it was written, in both versions, and nothing beside it changes', () => {

@@ -85,7 +85,8 @@ class Reader {
     while (TOKEN.lastIndex < text.length && text.slice(TOKEN.lastIndex).trim() !== '') {
       const start = TOKEN.lastIndex;
       const found = TOKEN.exec(text);
-      if (found === null) this.fail(`'${text.slice(start).trim()}' is not understood; use names, numbers and operators`);
+      if (found === null)
+        this.fail(`'${text.slice(start).trim()}' is not understood; use names, numbers and operators`);
       this.#tokens.push(found[0].trim());
     }
   }

@@ -83,15 +83,12 @@ export class Calls {
   }
 }
 
-type Handler = (
-  calls: Calls,
-  host: CallHost,
-  items: readonly Expression[],
-  call: CallAction,
-) => Attempt;
+type Handler = (calls: Calls, host: CallHost, items: readonly Expression[], call: CallAction) => Attempt;
 
 /** A call that never waits. */
-function at(run: (calls: Calls, host: CallHost, items: readonly Expression[], call: CallAction) => CallResult): Handler {
+function at(
+  run: (calls: Calls, host: CallHost, items: readonly Expression[], call: CallAction) => CallResult,
+): Handler {
   return (calls, host, items, call) => {
     const result = run(calls, host, items, call);
     return () => result;
@@ -99,7 +96,9 @@ function at(run: (calls: Calls, host: CallHost, items: readonly Expression[], ca
 }
 
 /** A call that is done as soon as it can be. */
-function waiting(run: (calls: Calls, host: CallHost, items: readonly Expression[], call: CallAction) => CallResult): Handler {
+function waiting(
+  run: (calls: Calls, host: CallHost, items: readonly Expression[], call: CallAction) => CallResult,
+): Handler {
   return (calls, host, items, call) => () => run(calls, host, items, call);
 }
 
@@ -130,15 +129,25 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     const flags = numberOf(items[2], 'flags');
     const socket = calls.socket(items[0]);
     const fields = fieldsOf(items[1], 'the message');
-    return (flags & MSG_ERRQUEUE) === 0 ? receiveMessage(socket, fields, flags, host) : receiveError(socket, fields, host);
+    return (flags & MSG_ERRQUEUE) === 0
+      ? receiveMessage(socket, fields, flags, host)
+      : receiveError(socket, fields, host);
   }),
   write: (calls, host, items) => write(calls, host, items[0], items[1], items[2], 0),
   send: (calls, host, items) => write(calls, host, items[0], items[1], items[2], numberOf(items[3], 'flags')),
-  sendto: (calls, host, items) => write(calls, host, items[0], items[1], items[2], numberOf(items[3], 'flags')),
+  sendto: (calls, host, items) => {
+    const flags = numberOf(items[3], 'flags');
+    const isUnspecified = items[4]?.kind === 'word' && items[4].name === 'AF_UNSPEC';
+    if (isUnspecified && (flags & MSG_FASTOPEN) !== 0) return () => -ERRNO.EOPNOTSUPP;
+    return write(calls, host, items[0], items[1], items[2], flags);
+  },
   writev: (calls, _host, items) => sending(calls.socket(items[0]), sum(vectorSizes(items[1])), 0),
-  sendmsg: (calls, _host, items) => {
+  sendmsg: (calls, host, items) => {
     const sizes = vectorSizes(fieldsOf(items[1], 'the message').get('msg_iov'));
-    return sending(calls.socket(items[0]), sum(sizes), numberOf(items[2], 'flags'), sizes);
+    const flags = numberOf(items[2], 'flags');
+    const socket = calls.socket(items[0]);
+    if ((flags & MSG_FASTOPEN) !== 0) return sendFastOpen(socket, sum(sizes), flags, host);
+    return sending(socket, sum(sizes), flags, sizes);
   },
   close: at((calls, _host, items) => {
     const number = numberOf(items[0], 'the descriptor');
@@ -241,20 +250,49 @@ function write(
   }
   const socket = calls.socket(descriptor);
   if (isNull(buffer) && length > 0) return () => -ERRNO.EFAULT;
-  return (flags & MSG_FASTOPEN) === 0 ? sending(socket, length, flags) : sendFastOpen(socket, length, flags, host);
+  if ((flags & MSG_FASTOPEN) !== 0) return sendFastOpen(socket, length, flags, host);
+  const isDeferred = socket.connection?.fastOpen?.isDeferred === true;
+  const isWaiting = !socket.isNonBlocking && (flags & MSG_DONTWAIT) === 0;
+  const attempt = sending(socket, length, flags);
+  return isDeferred ? opened(socket, isWaiting, attempt) : attempt;
 }
 
 /** Connects and sends in one (RFC 7413 §4.2.1, as Linux's MSG_FASTOPEN). */
 function sendFastOpen(socket: ScriptSocket, length: number, flags: number, host: CallHost): Attempt {
-  if (socket.connection !== null) return sending(socket, length, flags & ~MSG_FASTOPEN);
-  let isBegun = false;
+  const rest = flags & ~MSG_FASTOPEN;
+  const isWaiting = !socket.isNonBlocking && (flags & MSG_DONTWAIT) === 0;
+  if (socket.connection !== null) {
+    const isDeferred = socket.connection.fastOpen?.isDeferred === true;
+    if (socket.isOpening && !isWaiting && !isDeferred) return () => -ERRNO.EALREADY;
+    return opened(socket, isWaiting, sending(socket, length, rest));
+  }
+  let attempt: Attempt | null = null;
   return () => {
-    const result = socket.connectWithData(length, flags);
-    if (!isBegun && socket.connection !== null) {
-      isBegun = true;
-      host.connecting(socket);
-    }
-    return result;
+    if (attempt !== null) return attempt();
+    const result = socket.connectFast(length > 0);
+    if (socket.connection === null) return result;
+    host.connecting(socket);
+    // Without a cookie the data waits for the handshake, and so does whoever may.
+    if (result !== 0 && !isWaiting) return -ERRNO.EINPROGRESS;
+    attempt = opened(socket, isWaiting, sending(socket, length, rest));
+    return result === 0 ? attempt() : BLOCKED;
+  };
+}
+
+/** A writer that blocks comes back when the handshake that took its data along is done, or has failed. */
+function opened(socket: ScriptSocket, isWaiting: boolean, attempt: Attempt): Attempt {
+  let written: number | null = null;
+  let isOpen = false;
+  return () => {
+    // What failed to open has sent nothing, whatever the SYN had with it.
+    const errno = isOpen ? 0 : socket.takeErrno();
+    if (errno < 0) return errno;
+    isOpen ||= !socket.isOpening;
+    const isDeferred = socket.connection?.fastOpen?.isDeferred === true;
+    if (written === null && socket.isOpening && !isDeferred && isWaiting) return BLOCKED;
+    written ??= attempt();
+    if (written === null || written < 0 || !isWaiting) return written;
+    return socket.isOpening ? BLOCKED : written;
   };
 }
 
@@ -286,7 +324,7 @@ function ioctl(calls: Calls, host: CallHost, items: readonly Expression[]): Call
   const request = numberOf(items[1], 'the request');
   const wanted = numberOf(items[2], 'the value');
   if (request !== SIOCINQ && request !== SIOCOUTQ) throw new CallError('of ioctl, SIOCINQ and SIOCOUTQ are known here');
-  const actual = request === SIOCINQ ? socket.inqBytes : socket.unacknowledgedBytes;
+  const actual = request === SIOCINQ ? socket.readableBytes : socket.unacknowledgedBytes;
   if (actual !== wanted) host.complain(`the value is ${actual}, not ${wanted}`);
   return 0;
 }
@@ -301,7 +339,8 @@ function poll(calls: Calls, host: CallHost, items: readonly Expression[]): CallR
     const events = socket.events & (numberOf(fields.get('events'), 'events') | 0x018);
     if (events !== 0) ready++;
     const wanted = fields.get('revents');
-    if (wanted !== undefined && numberOf(wanted, 'revents') !== events) problems.push(`revents is 0x${events.toString(16)}`);
+    if (wanted !== undefined && numberOf(wanted, 'revents') !== events)
+      problems.push(`revents is 0x${events.toString(16)}`);
   }
   const timeout = numberOf(items[2], 'the timeout');
   if (ready === 0 && timeout !== 0) return BLOCKED;

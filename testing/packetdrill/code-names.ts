@@ -11,7 +11,8 @@ export function codeNames(socket: ScriptSocket | null, network: Network): Map<st
   const names = new Map<string, Value>(Object.entries(CODE_SYMBOLS));
   const connection = socket?.connection ?? null;
   if (connection === null) {
-    names.set('tcpi_state', socket?.listener == null ? TCP_CLOSE : TCP_LISTEN);
+    const isListening = socket !== null && socket.listener !== null;
+    names.set('tcpi_state', isListening ? TCP_LISTEN : TCP_CLOSE);
     return names;
   }
   for (const [name, value] of Object.entries(connection.info(network.nowMicros))) names.set(name, value as Value);

@@ -3,7 +3,7 @@ import { emitEthernet, ETHERNET_HEADER_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } f
 import { emitIpv4, fillIpv4Checksum, IPV4_HEADER_BYTES } from '../../src/wire/ipv4.ts';
 import { emitIpv6, IPV6_HEADER_BYTES } from '../../src/wire/ipv6.ts';
 import type { IpAddress } from '../../src/wire/address.ts';
-import { PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP } from '../../src/wire/protocols.ts';
+import { PROTOCOL_ICMPV6, PROTOCOL_TCP } from '../../src/wire/protocols.ts';
 import { emitTcp, TCP_CHECKSUM_OFFSET, TCP_HEADER_BYTES } from '../../src/wire/tcp.ts';
 import { LOCAL_MAC, PEER_MAC } from '../frames.ts';
 import { icmpFrame, icmpv6Frame } from '../ip-frames.ts';
@@ -125,9 +125,4 @@ export function icmpErrorFrame(type: number, code: number, rest: number, quoted:
   return ends.source.family === 4
     ? icmpFrame(type, code, rest, body, { ...fields })
     : icmpv6Frame(type, code, rest, body, { ...fields, nextHeader: PROTOCOL_ICMPV6 });
-}
-
-/** Of the family's ICMP; for messages. */
-export function icmpProtocol(family: 4 | 6): number {
-  return family === 4 ? PROTOCOL_ICMP : PROTOCOL_ICMPV6;
 }

@@ -4,6 +4,11 @@
  */
 export const NOT_APPLICABLE: ReadonlyMap<string, string> = new Map([
   [
+    'tcp_rcv_wnd_shrink_allowed.pkt',
+    'asks for net.ipv4.tcp_shrink_window=1, a knob that takes back what a window has offered; RFC 9293 §3.8.6 advises ' +
+      'against it, and here windows never shrink',
+  ],
+  [
     'tcp_zerocopy_maxfrags.pkt',
     'a segment is cut where a buffer of Linux has no room for another page: 17 of them, each with one byte; the ' +
       'transmit queue here has no such limit',

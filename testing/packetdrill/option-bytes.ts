@@ -26,7 +26,7 @@ export function encodeOptions(options: readonly OptionText[]): Uint8Array {
 /** The options of a header, in order; what cannot be told is `raw`. */
 export function decodeOptions(bytes: Uint8Array): OptionText[] {
   const options: OptionText[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const kind = bytes[at]!;
     if (kind === 0 || kind === 1) {
       options.push({ kind: kind === 0 ? 'eol' : 'nop' });

@@ -50,7 +50,7 @@ export class OutboundCheck {
       this.#actual = next;
       this.#firstBytes = next.payloadBytes;
     } else {
-      if (!continues(before, next)) return false;
+      if (before.payloadBytes === 0 || !continues(before, next)) return false;
       this.#actual = join(before, next);
     }
     this.#lastBytes = next.payloadBytes;

@@ -1,14 +1,4 @@
-import {
-  TCP_ACK,
-  TCP_AE,
-  TCP_CWR,
-  TCP_ECE,
-  TCP_FIN,
-  TCP_PSH,
-  TCP_RST,
-  TCP_SYN,
-  TCP_URG,
-} from '../../src/wire/tcp.ts';
+import { TCP_ACK, TCP_AE, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG } from '../../src/wire/tcp.ts';
 import type { IcmpAction, IpFields, OptionText, PacketAction } from './script.ts';
 
 const LETTERS: readonly (readonly [number, string])[] = [

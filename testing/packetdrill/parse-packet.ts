@@ -1,14 +1,4 @@
-import {
-  TCP_ACK,
-  TCP_AE,
-  TCP_CWR,
-  TCP_ECE,
-  TCP_FIN,
-  TCP_PSH,
-  TCP_RST,
-  TCP_SYN,
-  TCP_URG,
-} from '../../src/wire/tcp.ts';
+import { TCP_ACK, TCP_AE, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG } from '../../src/wire/tcp.ts';
 import type { Scanner } from './scanner.ts';
 import type { Direction, EcnCounter, IcmpAction, IpFields, OptionText, PacketAction } from './script.ts';
 
@@ -58,7 +48,18 @@ export function parsePacket(scanner: Scanner, direction: Direction): PacketActio
   const window = scanner.takeWord('win') ? scanner.expectInteger('a window') : null;
   const urgentPointer = scanner.takeWord('urg') ? scanner.expectInteger('an urgent pointer') : null;
   const options = parseOptions(scanner);
-  return { kind: 'packet', direction, ip, flags, sequence, payloadBytes, acknowledgment, window, urgentPointer, options };
+  return {
+    kind: 'packet',
+    direction,
+    ip,
+    flags,
+    sequence,
+    payloadBytes,
+    acknowledgment,
+    window,
+    urgentPointer,
+    options,
+  };
 }
 
 function parseIpFields(scanner: Scanner): IpFields {
@@ -66,12 +67,16 @@ function parseIpFields(scanner: Scanner): IpFields {
   const close = scanner.take('[') ? ']' : scanner.take('(') ? ')' : null;
   if (close === null) return fields;
   do {
-    const word = scanner.word() ?? scanner.unexpected("'ect0', 'ect1', 'ect01', 'ce', 'noecn', 'tos', 'ttl' or 'flowlabel'");
+    const word =
+      scanner.word() ?? scanner.unexpected("'ect0', 'ect1', 'ect01', 'ce', 'noecn', 'tos', 'ttl' or 'flowlabel'");
     if (word in ECN_WORDS) fields.ecn = ECN_WORDS[word]!;
     else if (word === 'tos') fields.trafficClass = scanner.expectInteger('a type of service');
     else if (word === 'ttl') fields.hopLimit = scanner.expectInteger('a time to live');
     else if (word === 'flowlabel') fields.flowLabel = scanner.expectInteger('a flow label');
-    else scanner.fail(`'${word}' is nothing that an IP header has here; use ect0, ect1, ect01, ce, noecn, tos, ttl or flowlabel`);
+    else
+      scanner.fail(
+        `'${word}' is nothing that an IP header has here; use ect0, ect1, ect01, ce, noecn, tos, ttl or flowlabel`,
+      );
   } while (scanner.take(','));
   scanner.expect(close);
   return fields;
@@ -85,7 +90,9 @@ function parseFlags(scanner: Scanner): number {
     if (letter === '-') continue;
     // RFC 9768 §3.2: AE, CWR and ECE as one number.
     if (ace >= 0) flags |= (ace & 4 ? TCP_AE : 0) | (ace & 2 ? TCP_CWR : 0) | (ace & 1 ? TCP_ECE : 0);
-    else flags |= FLAGS[letter] ?? scanner.fail(`'${letter}' in '${found[0]}' is no TCP flag; they are SFRPUEWA. and 0 to 7`);
+    else
+      flags |=
+        FLAGS[letter] ?? scanner.fail(`'${letter}' in '${found[0]}' is no TCP flag; they are SFRPUEWA. and 0 to 7`);
   }
   return flags;
 }
@@ -100,7 +107,8 @@ function parseSequence(scanner: Scanner): { sequence: number; payloadBytes: numb
   if (end - sequence !== payloadBytes) {
     scanner.fail(`${sequence}:${end}(${payloadBytes}): the range has ${end - sequence} bytes; make the numbers agree`);
   }
-  if (payloadBytes < 0 || payloadBytes > 0xffff) scanner.fail(`${payloadBytes} bytes fit into no packet; give 0 to 65535`);
+  if (payloadBytes < 0 || payloadBytes > 0xffff)
+    scanner.fail(`${payloadBytes} bytes fit into no packet; give 0 to 65535`);
   return { sequence, payloadBytes };
 }
 

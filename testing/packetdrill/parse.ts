@@ -23,9 +23,9 @@ export function parseScript(text: string, path: string, defines: ReadonlyMap<str
   }
   const setup: { line: number; text: string }[] = [];
   for (;;) {
-    const text = command(scanner);
-    if (text === null) break;
-    setup.push({ line: scanner.line, text });
+    const line = command(scanner);
+    if (line === null) break;
+    setup.push({ line: scanner.line, text: line });
   }
   const events: ScriptEvent[] = [];
   while (!scanner.isAtEnd) events.push(parseEvent(scanner));
@@ -34,7 +34,8 @@ export function parseScript(text: string, path: string, defines: ReadonlyMap<str
 
 function command(scanner: Scanner): string | null {
   const found = scanner.match(COMMAND);
-  if (found === null && scanner.isNext('`')) scanner.fail("a command begins with '`' and never ends; close it with '`'");
+  if (found === null && scanner.isNext('`'))
+    scanner.fail("a command begins with '`' and never ends; close it with '`'");
   return found === null ? null : found[1]!;
 }
 
@@ -77,7 +78,7 @@ function parseCall(scanner: Scanner): CallAction {
     scanner.take('+');
     endMicros = scanner.seconds() ?? scanner.unexpected('the time when a blocking call ends');
   }
-  const name = scanner.word() ?? scanner.unexpected("a packet, a system call, a `command` or %{ code }%");
+  const name = scanner.word() ?? scanner.unexpected('a packet, a system call, a `command` or %{ code }%');
   scanner.expect('(');
   const items: Expression[] = [];
   if (!scanner.take(')')) {

@@ -1,5 +1,6 @@
+import { ScriptFailure } from './failure.ts';
 import { parseScript } from './parse.ts';
-import { Player, ScriptFailure } from './player.ts';
+import { Player } from './player.ts';
 import { ScriptError, type Script } from './script.ts';
 import { makeSettings, modeDefines, type IpMode } from './settings.ts';
 
@@ -31,9 +32,10 @@ export function runScript(text: string, path: string, run: RunOptions): ScriptRe
   } catch (error) {
     const trace = player?.trace ?? [];
     if (error instanceof ScriptError) return { passed: false, message: error.message, trace };
-    if (error instanceof ScriptFailure) return { passed: false, message: `${path}:${error.line}: ${error.message}`, trace };
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    return { passed: false, message: `${path}: the stack threw: ${text}`, trace };
+    if (error instanceof ScriptFailure)
+      return { passed: false, message: `${path}:${error.line}: ${error.message}`, trace };
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { passed: false, message: `${path}: the stack threw: ${what}`, trace };
   }
 }
 

@@ -22,7 +22,9 @@ export interface Settings {
 }
 
 /** What Linux's own runner defines for each mode, and what of it scripts refer to. */
-const MODES: Readonly<Record<IpMode, { local: string; remote: string; mtuBytes: number; defines: [string, string][] }>> = {
+const MODES: Readonly<
+  Record<IpMode, { local: string; remote: string; mtuBytes: number; defines: [string, string][] }>
+> = {
   ipv4: {
     local: '192.168.0.1',
     remote: '192.0.2.1',
@@ -133,7 +135,8 @@ function applyOption(settings: Settings, name: string, value: string): string | 
     case 'local_ip':
     case 'remote_ip': {
       const address = IpAddress.parse(value);
-      if (address === null || address.family !== settings.local.family) return `--${name}=${value} is no address of the mode`;
+      if (address === null || address.family !== settings.local.family)
+        return `--${name}=${value} is no address of the mode`;
       settings[name === 'local_ip' ? 'local' : 'remote'] = address;
       return null;
     }

@@ -150,7 +150,9 @@ function splitWords(line: string): string[] {
 function arithmetic(text: string): string {
   return text
     .replace(/\$\(\(([0-9*+\s]+)\)\)/g, (_, sum: string) => {
-      const terms = sum.split('+').map((term) => term.split('*').reduce((product, factor) => product * Number(factor), 1));
+      const terms = sum
+        .split('+')
+        .map((term) => term.split('*').reduce((product, factor) => product * Number(factor), 1));
       return String(terms.reduce((total, term) => total + term, 0));
     })
     .replace(/\b0x[0-9a-fA-F]+\b/g, (digits) => String(Number(digits)));

@@ -69,7 +69,7 @@ export function getOption(socket: ScriptSocket, items: readonly Expression[], ho
     throw new CallError(`the option '${name}' is not known here; leave it out`);
   }
   if (wanted?.kind === 'string') {
-    if (value !== wanted.text) host.complain(`the value is '${String(value)}', not '${wanted.text}'`);
+    if (value !== wanted.text) host.complain(`the value is not '${wanted.text}'`);
   } else if (wanted?.kind === 'array' && itemsOf(wanted, 'the value').length === 1) {
     compare(host, Number(value), numberOf(wanted, 'the value'));
   }
@@ -94,5 +94,8 @@ function setTimestamping(socket: ScriptSocket, flags: number): number {
 function setFastOpenKey(socket: ScriptSocket, value: Expression | undefined, size: number): number {
   if (size !== 16 && size !== 32) return -ERRNO.EINVAL;
   const text = value?.kind === 'string' ? value.text : '';
-  return socket.setOption('TCP_FASTOPEN_KEY', Uint8Array.from({ length: size }, (_, i) => text.charCodeAt(i) & 0xff));
+  return socket.setOption(
+    'TCP_FASTOPEN_KEY',
+    Uint8Array.from({ length: size }, (_, i) => text.charCodeAt(i) & 0xff),
+  );
 }

@@ -2,12 +2,14 @@ import { ERRNO } from '../../src/core/errno.ts';
 import { DevmemError } from '../../src/core/errors.ts';
 import { HostRegion } from '../../src/memory/region.ts';
 import type { TcpConnection } from '../../src/stack/tcp/connection.ts';
+import { FAST_OPEN_CLIENT } from '../../src/stack/tcp/fast-open.ts';
 import type { TcpListener } from '../../src/stack/tcp/listener.ts';
 import { isSocketOption, SocketOptions, storedOption, storeOption } from '../../src/stack/tcp/options.ts';
 import { SEND_MORE, SEND_RECORD } from '../../src/stack/tcp/send-buffer.ts';
 import { ErrorQueue } from './error-queue.ts';
 import type { Network } from './network.ts';
 import { streamBytes, streamMismatch } from './pattern.ts';
+import { SendAdmission } from './send-admission.ts';
 
 /** `MSG_...` that these calls look at (include/linux/socket.h). */
 export const MSG_PEEK = 0x02;
@@ -50,6 +52,8 @@ export class ScriptSocket {
   /** Bytes that did not have the right content: a message, or ''. */
   fault = '';
   readonly #network: Network;
+  /** Set by SO_SNDBUF: Linux's way of counting. */
+  #admission: SendAdmission | null = null;
   /** What was set before there was a connection or a listener to set it on. */
   readonly #options: SocketOptions;
   #fastOpenKey: unknown = null;
@@ -124,11 +128,14 @@ export class ScriptSocket {
     if (!isUnderWay && !maySend(connection)) return -ERRNO.EPIPE;
     if (length === 0) return 0;
     const from = connection.queuedOffset;
-    const region = new HostRegion(length);
-    region.mapping.set(streamBytes(from, length));
-    const mark = ((flags & MSG_MORE) === 0 ? 0 : SEND_MORE) | ((flags & MSG_EOR) === 0 ? 0 : SEND_RECORD);
-    const accepted = connection.send(region, 0, length, mark);
-    if (accepted === 0) return this.isNonBlocking || (flags & MSG_DONTWAIT) !== 0 ? -ERRNO.EAGAIN : BLOCKED;
+    const admitted = this.#admission === null ? length : this.#admission.admit(connection, length);
+    const accepted = admitted === 0 ? 0 : this.#queue(connection, admitted, admitted < length ? 0 : flags);
+    connection.wantsSpace ||= accepted < length;
+    if (accepted === 0) {
+      connection.touch();
+      this.#network.settle();
+      return this.isNonBlocking || (flags & MSG_DONTWAIT) !== 0 ? -ERRNO.EAGAIN : BLOCKED;
+    }
     const end = from + accepted;
     if ((flags & MSG_ZEROCOPY) !== 0 && this.isZeroCopyAllowed) this.errors.addZeroCopy(end);
     this.errors.addTimestamp(end);
@@ -149,12 +156,15 @@ export class ScriptSocket {
     return this.isNonBlocking || (flags & MSG_DONTWAIT) !== 0 ? -ERRNO.EAGAIN : BLOCKED;
   }
 
-  /** SIOCINQ: bytes to read; one more, made up, behind the peer's FIN. */
+  /** SIOCINQ: bytes to read. */
+  get readableBytes(): number {
+    return this.connection?.receiveQueue.bytes ?? 0;
+  }
+
+  /** TCP_CM_INQ: the same, but a byte that is made up behind the peer's FIN, so that somebody reads it. */
   get inqBytes(): number {
-    const { connection } = this;
-    if (connection === null) return 0;
-    const { bytes } = connection.receiveQueue;
-    return bytes === 0 && connection.finReceived ? 1 : bytes;
+    const isAtEnd = this.readableBytes === 0 && this.connection?.finReceived === true;
+    return isAtEnd ? 1 : this.readableBytes;
   }
 
   /** SIOCOUTQ: bytes accepted and not acknowledged. */
@@ -172,14 +182,20 @@ export class ScriptSocket {
     return errors.messages + bytesReceived + (connection.finReceived ? 1 : 0) + connection.errno;
   }
 
-  /** Sends with MSG_FASTOPEN: connects, with the data in the SYN if there is a cookie. */
-  connectWithData(length: number, flags: number): CallResult {
-    if (this.connection === null) {
-      const result = this.#begin(true);
-      if (result !== 0) return result;
-    }
-    const result = this.connect();
-    return result === 0 || result === -ERRNO.EISCONN ? this.send(length, flags & ~MSG_FASTOPEN) : result;
+  /** Begins a connection for MSG_FASTOPEN; what is sent first goes with the SYN if there is a cookie. */
+  connectFast(hasData: boolean): CallResult {
+    if ((this.#network.stack.tcp.config.fastOpen & FAST_OPEN_CLIENT) === 0) return -ERRNO.EOPNOTSUPP;
+    const result = this.#begin(true);
+    if (hasData || this.connection?.fastOpen?.isDeferred !== true) return result;
+    // Nobody brings data: the SYN has the cookie alone.
+    this.connection.handshake.release();
+    this.#network.settle();
+    return this.isNonBlocking ? -ERRNO.EINPROGRESS : BLOCKED;
+  }
+
+  /** Waits for a handshake that took data along, as a blocking writer does. */
+  get isOpening(): boolean {
+    return this.connection?.state === 'SYN-SENT' && this.connection.errno === 0;
   }
 
   shutdown(how: number): number {
@@ -214,6 +230,10 @@ export class ScriptSocket {
     const { connection, listener } = this;
     const { nowMicros, stack } = this.#network;
     let result: number;
+    if (name === 'SO_SNDBUF') {
+      this.#admission = new SendAdmission(Number(value));
+      value = stack.tcp.config.sendBufferBytes;
+    }
     if (connection !== null) result = connection.setOption(name, value, nowMicros);
     else if (listener !== null) result = listener.setOption(name, value);
     else if (name === 'TCP_FASTOPEN_KEY') result = this.#keepFastOpenKey(value);
@@ -226,6 +246,7 @@ export class ScriptSocket {
   option(name: string): unknown {
     const { connection, listener } = this;
     if (!isSocketOption(name)) return undefined;
+    if (name === 'SO_SNDBUF' && this.#admission !== null) return this.#admission.limitBytes;
     if (connection !== null) return connection.option(name, this.#network.nowMicros);
     return listener === null ? storedOption(this.#options, name) : listener.option(name);
   }
@@ -250,6 +271,13 @@ export class ScriptSocket {
     if (connection === null) return;
     this.errors.completed(connection.completedOffset);
     this.errors.acknowledged(Math.max(0, connection.sender.unaOffset), this.#network.nowMicros);
+  }
+
+  #queue(connection: TcpConnection, length: number, flags: number): number {
+    const region = new HostRegion(length);
+    region.mapping.set(streamBytes(connection.queuedOffset, length));
+    const mark = ((flags & MSG_MORE) === 0 ? 0 : SEND_MORE) | ((flags & MSG_EOR) === 0 ? 0 : SEND_RECORD);
+    return connection.send(region, 0, length, mark);
   }
 
   #keepFastOpenKey(value: unknown): number {

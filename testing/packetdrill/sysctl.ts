@@ -8,8 +8,8 @@ export type ConfigChange = Partial<TcpConfig>;
 
 type Rule = (numbers: readonly number[], text: string) => ConfigChange;
 
-function flag<Name extends keyof TcpConfig>(name: Name): Rule {
-  return ([value]) => ({ [name]: value !== 0 }) as ConfigChange;
+function flag(name: keyof TcpConfig): Rule {
+  return ([value]) => ({ [name]: value !== 0 });
 }
 
 function number(name: keyof TcpConfig, scale = 1): Rule {
@@ -49,6 +49,10 @@ const RULES: Readonly<Record<string, Rule>> = {
   tcp_keepalive_time: number('keepaliveIdleMicros', MICROS_PER_SECOND),
   tcp_keepalive_intvl: number('keepaliveIntervalMicros', MICROS_PER_SECOND),
   tcp_keepalive_probes: number('keepaliveProbes'),
+  tcp_fastopen_blackhole_timeout_sec: number('fastOpenBlackholeMicros', MICROS_PER_SECOND),
+  tcp_retries1: number('doubtfulRetries'),
+  tcp_orphan_retries: number('orphanRetries'),
+  tcp_max_orphans: number('orphanLimit'),
   tcp_max_tw_buckets: number('timeWaitLimit'),
   // 3 and 4 switch the tail loss probe on.
   tcp_early_retrans: ([value]) => ({ tailLossProbe: value! >= 3 }),
@@ -88,12 +92,14 @@ export function sysctl(path: string, text: string): SysctlResult {
   const reason = WITHOUT_EFFECT[name];
   if (reason !== undefined) return { ignored: reason };
   const rule = RULES[name];
-  if (rule === undefined) return { unknown: `the knob '${name}' has no counterpart here; map it in sysctl.ts, or leave it out` };
+  if (rule === undefined)
+    return { unknown: `the knob '${name}' has no counterpart here; map it in sysctl.ts, or leave it out` };
   const numbers = text.split(/\s+/).map(Number);
   const change = rule(numbers, text);
   for (const [key, value] of Object.entries(change)) {
     const known: unknown = DEFAULT_TCP_CONFIG[key as keyof TcpConfig];
-    if (typeof known === 'number' && !Number.isFinite(value)) return { unknown: `'${text}' is no value of '${name}'; give numbers` };
+    if (typeof known === 'number' && !Number.isFinite(value))
+      return { unknown: `'${text}' is no value of '${name}'; give numbers` };
   }
   return { change };
 }

@@ -18,7 +18,8 @@ export function numberOf(expression: Expression | undefined, what: string): numb
       return expression.value;
     case 'word': {
       const value = SYMBOLS[expression.name] ?? (ERRNO as Readonly<Record<string, number>>)[expression.name];
-      if (value === undefined) throw new CallError(`'${expression.name}' (${what}) is no name known here; add it to symbols.ts`);
+      if (value === undefined)
+        throw new CallError(`'${expression.name}' (${what}) is no name known here; add it to symbols.ts`);
       return value;
     }
     case 'or':

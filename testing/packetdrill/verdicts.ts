@@ -25,6 +25,7 @@ function describe(wanted: number, errno: string | null): string {
   return errno === null ? String(wanted) : `${wanted} ${errno}`;
 }
 
-function seconds(micros: number): string {
+/** On the script's scale. */
+export function seconds(micros: number): string {
   return ((micros - START_MICROS) / 1e6).toFixed(6);
 }

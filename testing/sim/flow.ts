@@ -116,7 +116,16 @@ export class Flow {
     const options = (role === 'client' ? plan.clientReader : plan.serverReader) ?? {};
     const random = new SeededRandom(this.owner.world.nextSeed());
     const reader = new Reader(this.owner.world, host, this.#streams[into]!, random, options);
-    return new FlowEnd(this, role, host, connection, reader, this.#streams[out]!, this.#totals[out]!, this.#totals[into]!);
+    return new FlowEnd(
+      this,
+      role,
+      host,
+      connection,
+      reader,
+      this.#streams[out]!,
+      this.#totals[out]!,
+      this.#totals[into]!,
+    );
   }
 }
 
@@ -135,6 +144,7 @@ export class FlowEnd implements Task, TcpObserver {
   isOver = false;
   errno = 0;
   readonly #stream: PatternStream;
+  #isClosing = false;
 
   constructor(
     flow: Flow,
@@ -172,13 +182,18 @@ export class FlowEnd implements Task, TcpObserver {
   serve(nowMicros: number): void {
     if (this.isOver) return;
     const { flow, connection, reader } = this;
+    if (this.#isClosing) {
+      this.#awaitAcknowledgment(nowMicros);
+      return;
+    }
     const taken = reader.read(connection, () => this.host.wake(this));
     if (reader.received > this.toReceive) throw new Error(`${this.describe()}: more arrived than was sent`);
     if (taken > 0) flow.owner.progressed(flow, taken);
     this.#send(flow.allowance(this));
     if (connection.receiveQueue.bytes > 0) return;
     if (this.isComplete && this.#endsRightly(nowMicros)) {
-      this.#over(0);
+      this.#isClosing = true;
+      this.#awaitAcknowledgment(nowMicros);
     } else if (connection.errno !== 0) {
       this.#fail(nowMicros);
     } else if (connection.finReceived && reader.received < this.toReceive) {
@@ -249,6 +264,17 @@ export class FlowEnd implements Task, TcpObserver {
     if (!connection.finReceived) return false;
     connection.close(nowMicros);
     return true;
+  }
+
+  /** Closed is not yet delivered: the peer has to acknowledge what is under way. */
+  #awaitAcknowledgment(nowMicros: number): void {
+    const { connection } = this;
+    const ending = this.flow.plan.ending ?? 'both';
+    if (connection.completedOffset >= this.toSend || (ending === 'abort' && connection.errno === ERRNO.ECONNRESET)) {
+      this.#over(0);
+    } else if (connection.errno !== 0) {
+      this.#fail(nowMicros);
+    }
   }
 
   #fail(nowMicros: number): void {

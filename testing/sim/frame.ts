@@ -1,7 +1,13 @@
 import { flattenFrame, scatterFrame } from '../../src/link/copy.ts';
 import { FRAME_CHECKSUM_VALID, FRAME_NEEDS_CHECKSUM, type FrameList } from '../../src/link/link.ts';
 import { completeChecksum } from '../../src/link/partial-checksum.ts';
-import { ETHERNET_HEADER_BYTES, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, etherType } from '../../src/wire/ethernet.ts';
+import {
+  ETHERNET_HEADER_BYTES,
+  ETHERTYPE_ARP,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  etherType,
+} from '../../src/wire/ethernet.ts';
 import type { SimEvent } from './events.ts';
 
 const SMALL_BYTES = 2048;

@@ -110,7 +110,10 @@ export class LayerInvariants {
       if (receiver.window.pool === pool) promised += receiver.window.promisedBytes;
       if (receiver.window.pool === pool) sharers++;
     }
-    check(pool.promisedBytes === promised, () => `the pool has promised ${pool.promisedBytes}, its windows ${promised}`);
+    check(
+      pool.promisedBytes === promised,
+      () => `the pool has promised ${pool.promisedBytes}, its windows ${promised}`,
+    );
     check(
       promised <= pool.availableBytes,
       () => `${promised} bytes are promised, ${pool.availableBytes} are there (${sharers} windows)`,
@@ -187,7 +190,10 @@ export class LayerInvariants {
       if ((verdicts & LOST) !== 0) sums.lost += bytes;
       if ((verdicts & RETRANSMITTED) !== 0) sums.retransmitted += bytes;
     }
-    check(sums.outstanding === scoreboard.outstandingBytes, where(`outstanding ${scoreboard.outstandingBytes}, not ${sums.outstanding}`));
+    check(
+      sums.outstanding === scoreboard.outstandingBytes,
+      where(`outstanding ${scoreboard.outstandingBytes}, not ${sums.outstanding}`),
+    );
     check(sums.sacked === scoreboard.sackedBytes, where(`sacked ${scoreboard.sackedBytes}, not ${sums.sacked}`));
     check(sums.lost === scoreboard.lostBytes, where(`lost ${scoreboard.lostBytes}, not ${sums.lost}`));
     check(
@@ -233,7 +239,7 @@ export function unreadReferences(connections: Iterable<TcpConnection>, pool: Pag
   let references = 0;
   for (const { state, receiveQueue, receiver } of connections) {
     if (state !== 'CLOSED' && state !== 'TIME-WAIT') continue;
-    references += receiver.packing.referencesTo(pool);
+    references += receiver.packing?.referencesTo(pool) ?? 0;
     for (let i = 0; i < receiveQueue.count; i++) if (receiveQueue.pool(i) === pool) references++;
   }
   return references;
@@ -245,7 +251,7 @@ export function checkPages(nic: Nic, pool: PagePool, layer: TcpLayer, held: numb
   for (const { receiver } of layer.connections) {
     for (let i = 0; i < receiver.queue.count; i++) if (receiver.queue.pool(i) === pool) queued++;
     queued += receiver.reassembly.referencesTo(pool);
-    queued += receiver.packing.referencesTo(pool);
+    queued += receiver.packing?.referencesTo(pool) ?? 0;
   }
   const known = queued + held + nic.ringReferences(pool);
   check(pool.referenceTotal === known, () => `${pool.referenceTotal} references to pages, ${known} of them known`);

@@ -43,17 +43,19 @@ interface Plan {
 }
 
 const PLANS: Readonly<Record<Exclude<ProfileName, 'incast'>, Plan>> = {
-  datacentre: { durationMicros: 300 * MILLI, shortEveryMicros: 5 * MILLI },
-  wan: { durationMicros: 6 * SECOND, shortEveryMicros: 150 * MILLI },
-  radio: { durationMicros: 16 * SECOND, shortEveryMicros: 400 * MILLI },
-  asymmetric: { durationMicros: 8 * SECOND, shortEveryMicros: 200 * MILLI },
-  bufferbloat: { durationMicros: 16 * SECOND, shortEveryMicros: 400 * MILLI },
-  'long-fat': { durationMicros: 12 * SECOND, shortEveryMicros: 300 * MILLI },
+  datacentre: { durationMicros: 200 * MILLI, shortEveryMicros: 5 * MILLI },
+  wan: { durationMicros: 5 * SECOND, shortEveryMicros: 150 * MILLI },
+  radio: { durationMicros: 12 * SECOND, shortEveryMicros: 400 * MILLI },
+  asymmetric: { durationMicros: 6 * SECOND, shortEveryMicros: 200 * MILLI },
+  bufferbloat: { durationMicros: 12 * SECOND, shortEveryMicros: 400 * MILLI },
+  'long-fat': { durationMicros: 8 * SECOND, shortEveryMicros: 300 * MILLI },
 };
 
 /** Runs one network with one controller on all hosts. Virtual time: always the same numbers. */
 export function measure(profile: ProfileName, controller: CongestionName): Measurement {
-  return profile === 'incast' ? measureIncast(controller) : new Bench(PROFILES[profile], controller, PLANS[profile]).run();
+  return profile === 'incast'
+    ? measureIncast(controller)
+    : new Bench(PROFILES[profile], controller, PLANS[profile]).run();
 }
 
 function hostOptions(controller: CongestionName): { hostPoolBytes: number; tcp: object } {

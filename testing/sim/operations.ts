@@ -9,7 +9,15 @@ import { TCP_SYN } from '../../src/wire/tcp.ts';
 import { tcpFrame } from '../frames.ts';
 import type { SimFrame } from './frame.ts';
 import { PAGE_BYTES, SERVER_PORT, type SimHost } from './host.ts';
-import { checkNoPageDrops, checkPages, checkQuiet, InvariantError, LayerInvariants, TransitionWatch, unreadReferences } from './invariants.ts';
+import {
+  checkNoPageDrops,
+  checkPages,
+  checkQuiet,
+  InvariantError,
+  LayerInvariants,
+  TransitionWatch,
+  unreadReferences,
+} from './invariants.ts';
 import { PATTERN, PatternStream } from './stream.ts';
 import { World, type Cable } from './world.ts';
 
@@ -38,7 +46,14 @@ const OPTIONS: readonly (readonly [name: string, values: readonly unknown[]])[] 
   ['TCP_CONGESTION', ['reno', 'cubic', 'bbr', 'vegas']],
   ['TCP_NOTSENT_LOWAT', [1, 16_384]],
   ['TCP_MAXSEG', [0, 88, 536, 5]],
-  ['SO_LINGER', [{ enabled: true, seconds: 0 }, { enabled: false, seconds: 0 }, { enabled: true, seconds: 1 }]],
+  [
+    'SO_LINGER',
+    [
+      { enabled: true, seconds: 0 },
+      { enabled: false, seconds: 0 },
+      { enabled: true, seconds: 1 },
+    ],
+  ],
   ['SO_RCVBUF', [4096, 100_000]],
   ['SO_SNDBUF', [4096, 100_000]],
   ['SO_RCVLOWAT', [1, 5000]],
@@ -228,7 +243,15 @@ export class Operations {
   }
 
   /** A segment by somebody who sees what goes over the wire: numbers are distances from what the receiver expects. */
-  forge(index: number, flags: number, sequence: number, ack: number, window: number, length: number, options: Uint8Array): void {
+  forge(
+    index: number,
+    flags: number,
+    sequence: number,
+    ack: number,
+    window: number,
+    length: number,
+    options: Uint8Array,
+  ): void {
     const end = this.#endpoint(index);
     if (end === null || end.connection.state === 'SYN-SENT') return;
     this.#isTainted = true;
@@ -328,7 +351,8 @@ export class Operations {
     const { remotePort, receiver } = connection;
     const all = [...this.#endpoints, ...this.#gone];
     const client = all.find(
-      (end) => end.host !== host && end.connection.localPort === remotePort && end.connection.sender.iss === receiver.irs,
+      (end) =>
+        end.host !== host && end.connection.localPort === remotePort && end.connection.sender.iss === receiver.irs,
     );
     if (client === undefined) {
       this.#add({ connection, host, out: new PatternStream(0), into: null });

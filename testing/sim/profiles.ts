@@ -6,14 +6,7 @@ const KBIT = 1000;
 const MBIT: number = 1000 * KBIT;
 const MILLI = 1000;
 
-export type ProfileName =
-  | 'datacentre'
-  | 'wan'
-  | 'radio'
-  | 'asymmetric'
-  | 'bufferbloat'
-  | 'incast'
-  | 'long-fat';
+export type ProfileName = 'datacentre' | 'wan' | 'radio' | 'asymmetric' | 'bufferbloat' | 'incast' | 'long-fat';
 
 /** A kind of network: what lies between clients and servers. */
 export interface Profile {

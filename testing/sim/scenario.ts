@@ -14,8 +14,6 @@ const MILLI = 1000;
 /** Bytes of all conversations of a scenario together, about: what keeps a seed below a tenth of a second. */
 const BYTES_OF_ALL = 1_200_000;
 
-
-
 /** What happens to the world, and when. `target` chooses a host or a cable. */
 export interface Trouble {
   kind: 'flap' | 'crash' | 'renumber' | 'clock-jump' | 'freeze' | 'reroute';
@@ -92,7 +90,13 @@ export function makeScenario(seed: number, choices: ScenarioChoices = {}): Scena
   const profile = withFaults(base, dice);
   const clients = base.name === 'incast' ? 8 + dice.below(17) : 1 + dice.below(base.maxClients);
   const servers = base.name === 'incast' ? 1 : 1 + dice.below(2);
-  const hosts = Array.from({ length: clients + servers }, () => hostOptions(dice, choices.controller));
+  // Memory is short on one side at most. Where it is on both, a window that one side has promised and a window that the
+  // other side has promised can wait for each other: promises are not taken back.
+  const shortSide = dice.of(['nobody', 'clients', 'servers'] as const);
+  const hosts = Array.from({ length: clients + servers }, (_, index) => {
+    const isShort = shortSide === (index < clients ? 'clients' : 'servers');
+    return { ...memoryOptions(dice, isShort), tcp: tcpOptions(dice, choices.controller) };
+  });
   const troubles = dice.chance(0.5) ? [] : makeTroubles(dice, clients + servers);
   const flows = makeFlows(dice, base, clients, servers, hosts);
   return { seed, profile, clients, servers, hosts, flows, troubles, mtuBytes: dice.of([1500, 1500, 1500, 9000, 1280]) };
@@ -129,9 +133,14 @@ function faulty(options: ChannelOptions, dice: Dice): ChannelOptions {
   return result;
 }
 
-function hostOptions(dice: Dice, controller: CongestionName | undefined): Omit<HostOptions, 'addresses'> {
+function memoryOptions(dice: Dice, isShort: boolean): Pick<HostOptions, 'hostPoolBytes' | 'devicePages'> {
+  const hostPoolBytes = dice.of(isShort ? [128 * KiB, 512 * KiB] : [2 * MiB, 4 * MiB]);
+  return { hostPoolBytes, devicePages: dice.of(isShort ? [0, 16, 64] : [0, 512, 1024]) };
+}
+
+function tcpOptions(dice: Dice, controller: CongestionName | undefined): Partial<TcpConfig> {
   const drawn = dice.of(CONGESTION_NAMES);
-  const tcp: Partial<TcpConfig> = {
+  return {
     congestion: controller ?? drawn,
     selectiveAck: dice.chance(0.85),
     timestamps: dice.chance(0.8),
@@ -149,11 +158,6 @@ function hostOptions(dice: Dice, controller: CongestionName | undefined): Omit<H
     retries: 9,
     keepaliveIntervalMicros: 5 * SECOND,
     keepaliveProbes: 6,
-  };
-  return {
-    tcp,
-    hostPoolBytes: dice.of([128 * KiB, 512 * KiB, 2 * MiB]),
-    devicePages: dice.of([0, 0, 16, 64, 512]),
   };
 }
 

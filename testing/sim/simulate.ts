@@ -13,7 +13,7 @@ const SECOND = 1_000_000;
 /** All conversations of a scenario are over by then, whatever befalls them. */
 const LIMIT_MICROS: number = 6 * 3600 * SECOND;
 /** After the last of them: TIME-WAIT, the last retransmissions of those who talk to nobody, and pages held. */
-const QUIET_MICROS: number = 1500 * SECOND;
+const QUIET_MICROS: number = 2000 * SECOND;
 /** Sums are recounted at every so many looks; counters are compared at each. */
 const THOROUGH_EVERY = 16;
 
@@ -64,7 +64,10 @@ class Simulation {
     const capture = options.capture;
     this.#world = new World({ seed, mtuBytes, ...(capture === undefined ? {} : { capture }) });
     this.#site = buildSite(this.#world, profile, clients, servers, (index) => hosts[index]!);
-    this.#workload = new Workload(this.#world, this.#plans(), { mayFail: isDestructive(scenario) });
+    const mayFail = isDestructive(scenario);
+    // Who talks to somebody that is gone gives up after nine retransmissions, which take a quarter of an hour.
+    const stallMicros = (mayFail ? 2000 : 400) * SECOND;
+    this.#workload = new Workload(this.#world, this.#plans(), { mayFail, stallMicros });
     this.#world.onHostRun = (host) => this.#look(host);
     for (const trouble of scenario.troubles) this.#world.at(trouble.atMicros, () => this.#befall(trouble));
   }

@@ -15,7 +15,14 @@ const COLUMNS: readonly [title: string, cell: (row: Measurement) => string][] = 
 export function renderTables(rows: readonly Measurement[]): string {
   const lines: string[] = [];
   for (const profile of new Set(rows.map((row) => row.profile))) {
-    lines.push(`### ${profile}`, '', sentence(profile), '', ...table(rows.filter((row) => row.profile === profile)), '');
+    lines.push(
+      `### ${profile}`,
+      '',
+      sentence(profile),
+      '',
+      ...table(rows.filter((row) => row.profile === profile)),
+      '',
+    );
   }
   return lines.join('\n').trimEnd();
 }

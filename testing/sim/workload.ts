@@ -124,6 +124,11 @@ export class Workload implements FlowOwner {
   vanish(host: SimHost): void {
     this.#servers.delete(host);
     for (const end of [...this.#open]) if (end.host === host) end.vanish();
+    for (const [plan, progress] of this.#plans) {
+      // Its host had acknowledged everything, and took it along before anyone had accepted the connection.
+      const { flow } = progress;
+      if (plan.server === host && flow?.client.isOver === true && flow.server === null) this.#again(flow, progress);
+    }
   }
 
   /** References to unread pages of connections that their layer has forgotten. */
@@ -218,17 +223,20 @@ export class Workload implements FlowOwner {
   }
 
   #failed(flow: Flow, end: FlowEnd, progress: Progress): void {
-    const { plan } = flow;
     // Before anything was said, three solicitations or seven SYNs may get lost, rightly.
     const isEarly = flow.server === null || (end.role === 'client' && end.sent === 0 && end.reader.received === 0);
     if (!isEarly && !this.#options.mayFail) {
       this.failures.push(`failed with errno ${end.errno}: ${end.describe()}`);
     }
+    this.#again(flow, progress);
+  }
+
+  #again(flow: Flow, progress: Progress): void {
     this.retries++;
     progress.flow = null;
     this.#forget(flow);
     // The other end is left to find out by itself, as in life; the next attempt does not wait for that.
-    this.world.after(RETRY_MICROS, () => this.#start(plan));
+    this.world.after(RETRY_MICROS, () => this.#start(flow.plan));
   }
 
   #forget(flow: Flow): void {

@@ -5,6 +5,9 @@ import { DIGESTS } from './recv.ts';
 import type { Style } from '../ui/style.ts';
 import { MiB } from '../../core/units.ts';
 
+/** What the stack has (stack/tcp/congestion/make.ts): named here too, so that help loads no engine. */
+const CONTROLLERS = ['cubic', 'reno', 'bbr', 'bbr3'];
+
 /** `devmem-tcp send`: a file goes out of device memory. */
 export function sendCommand(style: Style, act: Act): Command {
   const command = subcommand('send', 'send a file out of device memory', style)
@@ -17,7 +20,8 @@ export function sendCommand(style: Style, act: Act): Command {
       new Option('-z, --max-chunk <size>', 'send so many bytes of device memory at a time')
         .argParser(sizeArgument)
         .default(4 * MiB, '4MiB'),
-    );
+    )
+    .addOption(new Option('-C, --congestion <name>', 'congestion controller').choices(CONTROLLERS).default('cubic'));
   addLinkOptions(command);
   addMemoryOptions(command, { bytes: 64 * MiB, text: '64MiB' }, false);
   addCommonOptions(command, false);

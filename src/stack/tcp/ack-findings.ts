@@ -26,6 +26,8 @@ export class AckFindings {
   /** Records sent once only that were delivered, from below `recoveryPoint` (RFC 5682). */
   isOriginalDelivered = false;
   isRetransmissionAcked = false;
+  /** The retransmission timer was set to something else than usual. */
+  keepsTimer = false;
   /** Retransmissions were found lost. */
   isRetransmissionLost = false;
 
@@ -64,6 +66,7 @@ export class AckFindings {
     this.isOriginalDelivered = false;
     this.isRetransmissionAcked = false;
     this.isRetransmissionLost = false;
+    this.keepsTimer = false;
     this.firstSentMicros = -1;
     this.lastSentMicros = -1;
     this.firstSackedMicros = -1;

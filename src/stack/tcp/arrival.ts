@@ -182,6 +182,7 @@ function takeReset(layer: TcpLayer, connection: TcpConnection, segment: Segment,
   const { counters } = layer;
   if (!isExactReset(connection, segment)) {
     counters.dropBlindReset++;
+    if (connection.fastOpen !== null) layer.fastOpenClient.heardLittle(connection, nowMicros);
     layer.challenge(connection, nowMicros);
     return;
   }
@@ -293,6 +294,9 @@ export function takeText(
   if (receiver.takeSegment(packet, segment.sequence, segment.isFin)) {
     connection.hasProgress = true;
     connection.raise(EVENT_READABLE);
+    if (connection.fastOpen !== null) layer.fastOpenClient.succeeded(connection);
+  } else if (segment.isFin && connection.fastOpen !== null) {
+    layer.fastOpenClient.heardLittle(connection, nowMicros);
   }
   if (receiver.finReceived) peerFinished(connection, nowMicros);
 }

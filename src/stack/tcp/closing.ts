@@ -89,7 +89,7 @@ export function finish(connection: TcpConnection, errno: number): void {
   sender.clear();
   receiver.window.close();
   receiver.reassembly.clear();
-  receiver.packing.release();
+  receiver.packing?.release();
   // What was not accepted yet keeps its data: whoever accepts it reads that, and then the error.
   if (connection.isClosedByApplication) receiver.clear();
   if (errno !== 0) {

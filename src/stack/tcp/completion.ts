@@ -1,15 +1,36 @@
+import { Spares } from '../../core/spares.ts';
+
 const INITIAL_ENTRIES = 8;
-const EMPTY = new Float64Array(0);
+const NUMBERS = 2;
+const OFFSET = 0;
+const MARK = 1;
 /** Acknowledged ranges that wait for the NIC; more are merged into the last. */
 const MAX_ENTRIES = 1024;
+
+/** The memory of a queue. */
+class Ring {
+  /** Two numbers an entry: a stream offset and the NIC's mark. */
+  readonly numbers: Float64Array;
+  readonly capacity: number;
+  readonly mask: number;
+
+  constructor(capacity: number) {
+    this.numbers = new Float64Array(capacity * NUMBERS);
+    this.capacity = capacity;
+    this.mask = capacity - 1;
+  }
+}
+
+/** What a queue has that holds nothing. */
+const NO_RING: Ring = new Ring(0);
+const spares: Spares<Ring> = new Spares((capacity) => new Ring(capacity));
 
 /**
  * When the memory of sent data may change again: after its acknowledgment, and after the NIC has let go of the last
  * transmission that covers it. A queue of (stream offset, NIC mark), both growing.
  */
 export class CompletionQueue {
-  #offsets: Float64Array = EMPTY;
-  #marks: Float64Array = EMPTY;
+  #ring: Ring = NO_RING;
   #head = 0;
   #count = 0;
   completedOffset = 0;
@@ -21,41 +42,52 @@ export class CompletionQueue {
   /** Everything before `offset` is acknowledged; its last transmission lies before `mark`. */
   push(offset: number, mark: number): void {
     if (this.#count > 0) {
-      const tail = (this.#head + this.#count - 1) & (this.#offsets.length - 1);
-      if (this.#marks[tail]! >= mark || this.#count === MAX_ENTRIES) {
-        this.#offsets[tail] = offset;
-        if (mark > this.#marks[tail]!) this.#marks[tail] = mark;
+      const { numbers, mask } = this.#ring;
+      const at = ((this.#head + this.#count - 1) & mask) * NUMBERS;
+      if (numbers[at + MARK]! >= mark || this.#count === MAX_ENTRIES) {
+        numbers[at + OFFSET] = offset;
+        if (mark > numbers[at + MARK]!) numbers[at + MARK] = mark;
         return;
       }
     }
-    if (this.#count === this.#offsets.length) this.#grow();
-    const slot = (this.#head + this.#count) & (this.#offsets.length - 1);
-    this.#offsets[slot] = offset;
-    this.#marks[slot] = mark;
+    if (this.#count === this.#ring.capacity) CompletionQueue.#grow(this);
+    const { numbers, mask } = this.#ring;
+    const at = ((this.#head + this.#count) & mask) * NUMBERS;
+    numbers[at + OFFSET] = offset;
+    numbers[at + MARK] = mark;
     this.#count++;
   }
 
   /** Completes what the NIC is done with. Returns whether `completedOffset` moved. */
   poll(nic: { txDone(mark: number): boolean }): boolean {
+    if (this.#count === 0) return false;
     const before = this.completedOffset;
-    while (this.#count > 0 && nic.txDone(this.#marks[this.#head]!)) {
-      this.completedOffset = this.#offsets[this.#head]!;
-      this.#head = (this.#head + 1) & (this.#offsets.length - 1);
+    const ring = this.#ring;
+    while (this.#count > 0 && nic.txDone(ring.numbers[this.#head * NUMBERS + MARK]!)) {
+      this.completedOffset = ring.numbers[this.#head * NUMBERS + OFFSET]!;
+      this.#head = (this.#head + 1) & ring.mask;
       this.#count--;
+    }
+    if (this.#count === 0) {
+      this.#ring = NO_RING;
+      this.#head = 0;
+      spares.keep(ring);
     }
     return this.completedOffset !== before;
   }
 
-  #grow(): void {
-    const length = this.#offsets.length;
-    const offsets = new Float64Array(Math.max(INITIAL_ENTRIES, length * 2));
-    const marks = new Float64Array(Math.max(INITIAL_ENTRIES, length * 2));
-    for (let i = 0; i < this.#count; i++) {
-      offsets[i] = this.#offsets[(this.#head + i) & (length - 1)]!;
-      marks[i] = this.#marks[(this.#head + i) & (length - 1)]!;
+  // Static, for private methods cost every object a word.
+
+  static #grow(queue: CompletionQueue): void {
+    const from = queue.#ring;
+    const ring = spares.take(Math.max(INITIAL_ENTRIES, from.capacity * 2));
+    for (let i = 0; i < queue.#count; i++) {
+      const at = ((queue.#head + i) & from.mask) * NUMBERS;
+      ring.numbers[i * NUMBERS + OFFSET] = from.numbers[at + OFFSET]!;
+      ring.numbers[i * NUMBERS + MARK] = from.numbers[at + MARK]!;
     }
-    this.#offsets = offsets;
-    this.#marks = marks;
-    this.#head = 0;
+    queue.#ring = ring;
+    queue.#head = 0;
+    spares.keep(from);
   }
 }

@@ -11,7 +11,7 @@ import { flushAck, openWindow } from './acknowledge.ts';
 import { abandon, abort, close, finish, sendReset } from './closing.ts';
 import { DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6, MIN_SEND_MSS } from './config.ts';
 import type { Ecn } from './ecn.ts';
-import { EMIT_SENT, EMIT_UNREACHABLE } from './emit.ts';
+import { EMIT_BLOCKED, EMIT_SENT, EMIT_UNREACHABLE } from './emit.ts';
 import type { FastOpen } from './fast-open.ts';
 import { Handshake } from './handshake.ts';
 import { tcpInfo, type TcpInfo } from './info.ts';
@@ -28,7 +28,7 @@ import { Sender } from './send.ts';
 import { isSendable, noteChrono, sendLimitBytes, SEND_MORE, SEND_RECORD } from './send-buffer.ts';
 import type { SendChrono } from './send-chrono.ts';
 import { option, setOption } from './set-option.ts';
-import { timerExpired } from './timeouts.ts';
+import { awaitWay, timerExpired } from './timeouts.ts';
 import { canTransmit, EVENT_ACKED, EVENT_WRITABLE, isSynchronized, type TcpState } from './state.ts';
 import type { TimeWait } from './time-wait.ts';
 import { TIMER_DELAYED_ACK, TIMER_PERSIST, TimerRows, type TimerOwner } from './timers.ts';
@@ -48,16 +48,12 @@ export interface TcpObserver {
  */
 export class TcpConnection implements TimerOwner {
   readonly layer: TcpLayer;
-  readonly localAddress: IpAddress;
   readonly localPort: number;
-  readonly remoteAddress: IpAddress;
   readonly remotePort: number;
   readonly route: Route;
   readonly receiver: Receiver;
   readonly sender: Sender;
   readonly timers: TimerRows;
-  readonly handshake: Handshake;
-  readonly keepalive: Keepalive;
   /** Fast Open (RFC 7413): null where neither side has asked for it. */
   fastOpen: FastOpen | null = null;
   /** What answers the peer once the connection is in TIME-WAIT. */
@@ -92,6 +88,8 @@ export class TcpConnection implements TimerOwner {
   records: RecordEnds | null = null;
   /** What sending has spent its time on; made when the first data is sent. */
   chrono: SendChrono | null = null;
+  /** The way down took nothing at the last try. */
+  isWayBlocked = false;
   /** When the peer's window was found shut by a probe, until it opens; -1. */
   probingSinceMicros = -1;
   /** The search for the path's MTU (RFC 8899), while there is one. */
@@ -130,6 +128,9 @@ export class TcpConnection implements TimerOwner {
   #state: TcpState = 'CLOSED';
   #events = 0;
   #timestampOffset = 0;
+  /** Each is there while it has something to do: of many connections most are idle. */
+  #handshake: Handshake | null = null;
+  #keepalive: Keepalive | null = null;
 
   constructor(
     layer: TcpLayer,
@@ -144,9 +145,7 @@ export class TcpConnection implements TimerOwner {
     this.options = options;
     this.layer = layer;
     this.route = route;
-    this.localAddress = route.source;
     this.localPort = localPort;
-    this.remoteAddress = route.destination;
     this.remotePort = remotePort;
     this.timestampsEnabled = config.timestamps;
     this.sackEnabled = config.selectiveAck;
@@ -155,16 +154,31 @@ export class TcpConnection implements TimerOwner {
     this.peerMss = route.family === 4 ? DEFAULT_MSS_IPV4 : DEFAULT_MSS_IPV6;
     this.#timestampOffset = timestampOffset;
     this.receiver = new Receiver(pool, options, config, layer.counters);
-    this.sender = new Sender(this, layer.writer, layer.marks, config, layer.counters);
+    this.sender = new Sender(this);
     this.timers = new TimerRows(layer.timers, this);
-    this.handshake = new Handshake(this, layer);
-    this.keepalive = new Keepalive(this, layer);
     this.sender.noDelay = options.noDelay;
+    if (options !== layer.options) this.sender.rtt.setLimits(options.minRtoMicros, options.maxRtoMicros);
     this.receiver.open(this.#ownMss());
   }
 
   get state(): TcpState {
     return this.timeWait === null || !this.timeWait.isOver ? this.#state : 'CLOSED';
+  }
+
+  get localAddress(): IpAddress {
+    return this.route.source;
+  }
+
+  get remoteAddress(): IpAddress {
+    return this.route.destination;
+  }
+
+  get handshake(): Handshake {
+    return (this.#handshake ??= new Handshake(this, this.layer));
+  }
+
+  get keepalive(): Keepalive {
+    return (this.#keepalive ??= new Keepalive(this, this.layer));
   }
 
   /** In-order payload, references only. */
@@ -350,10 +364,11 @@ export class TcpConnection implements TimerOwner {
     this.segmentsIn += segments;
     if (segment.payloadBytes > 0) {
       this.dataSegmentsIn += segments;
+      this.receiver.isUnclaimed = this.listener !== null;
       this.receiver.noteData(this, segment, segments, nowMicros);
     }
     this.lastReceivedMicros = nowMicros;
-    this.keepalive.probes = 0;
+    if (this.#keepalive !== null) this.#keepalive.probes = 0;
   }
 
   noteAcknowledged(): void {
@@ -389,7 +404,9 @@ export class TcpConnection implements TimerOwner {
 
   /** Deals with a writer's verdict. False: blocked. */
   accepted(verdict: number, nowMicros: number): boolean {
+    this.isWayBlocked = verdict === EMIT_BLOCKED;
     if (verdict === EMIT_SENT) return true;
+    if (this.isWayBlocked) awaitWay(this, nowMicros);
     if (verdict === EMIT_UNREACHABLE) {
       this.softErrno = ERRNO.EHOSTUNREACH;
       if (!isSynchronized(this.#state)) finish(this, ERRNO.EHOSTUNREACH);
@@ -407,7 +424,7 @@ export class TcpConnection implements TimerOwner {
   flush(nowMicros: number): boolean {
     let isFree = true;
     this.#lookAtRoute(nowMicros);
-    if (this.handshake.isPending) isFree = this.handshake.send(nowMicros);
+    if (this.#handshake !== null) isFree = this.#proceedHandshake(this.#handshake, nowMicros);
     openWindow(this);
     if (this.ecn?.reflectsSyn === true) isFree = flushAck(this, nowMicros) && isFree;
     if (canTransmit(this.#state) ? this.sender.unaOffset >= 0 : this.#sendsEarly) isFree = this.sender.output(nowMicros) && isFree;
@@ -417,6 +434,12 @@ export class TcpConnection implements TimerOwner {
     if (this.sender.pollCompletion()) this.#events |= EVENT_ACKED;
     this.#deliverEvents();
     return isFree && this.sender.completion.isEmpty;
+  }
+
+  #proceedHandshake(handshake: Handshake, nowMicros: number): boolean {
+    if (handshake.isPending) return handshake.send(nowMicros);
+    if (!handshake.isUnderWay && this.fastOpen === null) this.#handshake = null;
+    return true;
   }
 
   /** The one door for state changes. */

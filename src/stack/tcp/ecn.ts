@@ -139,7 +139,7 @@ export class Ecn {
     const { codepoint, payloadBytes } = segment;
     this.#count(codepoint, payloadBytes, segments);
     if (this.accurate !== null) {
-      this.accurate.received(connection, this, segment, segments);
+      this.accurate.received(connection, this, segment);
       return;
     }
     if ((segment.flags & TCP_CWR) !== 0) {
@@ -172,10 +172,11 @@ export class Ecn {
   ): void {
     const { sender } = connection;
     if (this.accurate !== null) {
-      const marked = this.accurate.takeAck(connection, segment, this.deliveredCe, segments, bytes);
+      const { feedback } = this.accurate;
+      const marked = feedback.take(connection, this.accurate, segment, this.deliveredCe, segments, bytes);
       if (marked === 0) return;
       this.deliveredCe += marked;
-      sender.markedBytes += this.accurate.markedBytes;
+      sender.markedBytes += feedback.markedBytes;
     } else {
       if ((segment.flags & TCP_ECE) === 0) return;
       this.deliveredCe += segments;
@@ -263,7 +264,12 @@ export function negotiateEcn(connection: TcpConnection, segment: Segment): void 
  * A segment that is not acceptable: one that ends where the last acknowledgment did counts all the same, for it is the
  * repetition of what was just taken.
  */
-export function countRepetition(connection: TcpConnection, segment: Segment, segments: number, nowMicros: number): void {
+export function countRepetition(
+  connection: TcpConnection,
+  segment: Segment,
+  segments: number,
+  nowMicros: number,
+): void {
   const { ecn, receiver } = connection;
   const end = (segment.sequence + segment.lengthBytes) | 0;
   if (ecn === null || segment.isReset || end !== receiver.lastAckSent) return;

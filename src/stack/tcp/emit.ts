@@ -18,7 +18,7 @@ import {
   TIMESTAMPS_OPTION_BYTES,
 } from '../../wire/tcp-options.ts';
 import { ECN_NOT_ECT } from '../../wire/traffic-class.ts';
-import { INITIAL_ECT_BYTES } from './accurate-ecn.ts';
+import { INITIAL_ECT_BYTES } from './ecn-feedback.ts';
 import type { IpOutput, Route } from '../route.ts';
 import type { TcpConnection } from './connection.ts';
 import type { TcpCounters } from './counters.ts';
@@ -49,6 +49,8 @@ export class SegmentWriter {
   #sackBlocks = 0;
   #ecnCounters = -1;
 
+  /** The link has refused a segment: set here, cleared by who tries again. */
+  isLinkFull = false;
   /** Payload bytes in the segment written last: fewer than asked if the frame ran out of fragments. */
   payloadBytes = 0;
   /** The next segment tests whether the path takes one as long: it is not to be split (RFC 8899). */
@@ -241,8 +243,7 @@ export class SegmentWriter {
     const end = start + ecnBytes(this.#ecnCounters, this.#sackBlocks);
     const sackLength = emitSack(tx.view, end, this.#sackLeft, this.#sackRight, this.#sackBlocks);
     const counters = this.#ecnCounters;
-    const ecnEnd =
-      start + emitAccurateEcn(tx.view, start, KIND_ACCURATE_ECN_1, counters, ect1, receivedCeBytes, ect0);
+    const ecnEnd = start + emitAccurateEcn(tx.view, start, KIND_ACCURATE_ECN_1, counters, ect1, receivedCeBytes, ect0);
     if (ecnEnd < end) emitPadding(tx.bytes, ecnEnd, end);
     return end + sackLength - start;
   }
@@ -267,6 +268,7 @@ export class SegmentWriter {
     const sent = this.#ip.send(route, tx);
     if (sent === 0) {
       this.#counters.transmitBlocked++;
+      this.isLinkFull = true;
       return EMIT_BLOCKED;
     }
     // A frame that failed is a frame lost on the way: retransmission is the remedy for both.

@@ -139,6 +139,11 @@ export class FastOpenClient {
     if ((state.synBytes > 0 || state.dataAcknowledged) && timeouts === BLACK_HOLE_TIMEOUTS) this.pause(nowMicros);
   }
 
+  /** A FIN or a reset ahead of all data: what was sent between is missing. */
+  heardLittle(connection: TcpConnection, nowMicros: number): void {
+    if (connection.fastOpen!.synBytes > 0 && connection.receiver.bytesReceived === 0) this.pause(nowMicros);
+  }
+
   /**
    * RFC 7413 §7.3.1: middleboxes may swallow what follows such a handshake. Fast Open pauses for everybody: an hour the
    * first time, then twice as long each time.

@@ -115,12 +115,7 @@ export class FastOpenKeys {
 
 function keyedHash(key: Uint8Array): KeyedHash {
   const view = new DataView(key.buffer, key.byteOffset, FAST_OPEN_KEY_BYTES);
-  return new KeyedHash(
-    view.getInt32(0, true),
-    view.getInt32(4, true),
-    view.getInt32(8, true),
-    view.getInt32(12, true),
-  );
+  return new KeyedHash(view.getInt32(0, true), view.getInt32(4, true), view.getInt32(8, true), view.getInt32(12, true));
 }
 
 function swapBytes(word: number): number {

@@ -1,6 +1,7 @@
 import { Ring } from '../../core/ring.ts';
 import type { PagePool } from '../../memory/page-pool.ts';
 import type { TcpConnection } from './connection.ts';
+import type { SegmentWriter } from './emit.ts';
 import type { TransmitMarks } from './send.ts';
 
 /** Connections looked at by one flush, and frames after which it stops: the rest comes with the next, in its turn. */
@@ -33,18 +34,20 @@ class StarvedList {
  */
 export class FlushQueue {
   readonly #marks: TransmitMarks;
+  readonly #writer: SegmentWriter;
   readonly #queued = new Ring<TcpConnection>(UNLIMITED);
   /** Tried in vain, or waiting for the NIC: looked at again in each flush, but no reason for one. */
   readonly #blocked = new Ring<TcpConnection>(UNLIMITED);
   readonly #starved: StarvedList[] = [];
 
-  constructor(marks: TransmitMarks) {
+  constructor(marks: TransmitMarks, writer: SegmentWriter) {
     this.#marks = marks;
+    this.#writer = writer;
   }
 
   /** Whether a flush has something to do. */
   get isDue(): boolean {
-    if (this.#queued.length > 0) return true;
+    if (this.#queued.length > 0 && !this.#writer.isLinkFull) return true;
     for (let i = 0; i < this.#starved.length; i++) if (this.#starved[i]!.isDue) return true;
     return false;
   }
@@ -79,12 +82,25 @@ export class FlushQueue {
     // Who is put on the list meanwhile is for the next time.
     let left = Math.min(this.#queued.length, MAX_FLUSHED);
     const lastMark = this.#marks.txMark() + MAX_FRAMES;
+    this.#writer.isLinkFull = false;
     for (; left > 0 && this.#marks.txMark() < lastMark; left--) {
       const connection = this.#queued.shift()!;
       connection.isQueued = false;
-      if (!connection.flush(nowMicros)) this.#block(connection);
+      if (connection.flush(nowMicros)) continue;
+      if (this.#writer.isLinkFull) {
+        this.#keepTurn(connection);
+        break;
+      }
+      this.#block(connection);
     }
     return this.isDue ? 1 : 0;
+  }
+
+  /** The link is full: whoever comes later must not have what becomes free. */
+  #keepTurn(connection: TcpConnection): void {
+    if (connection.isQueued) return;
+    connection.isQueued = true;
+    this.#queued.unshift(connection);
   }
 
   #block(connection: TcpConnection): void {

@@ -12,6 +12,8 @@ import { TIMER_RETRANSMIT } from './timers.ts';
 
 /** RFC 6298 §5.7. */
 const RTO_AFTER_SYN_LOSS_MICROS = 3_000_000;
+/** Timestamps tick once a millisecond. */
+const MICROS_PER_TICK = 1000;
 
 /** How a connection begins: its SYN or SYN-ACK, what the peer's said, and how often ours had to be repeated. */
 export class Handshake {
@@ -75,8 +77,7 @@ export class Handshake {
 
   /** RFC 7413 §4.2.2: data may be sent before the peer has acknowledged our SYN-ACK. */
   beginSending(): void {
-    const { sender, segmentBytes } = this.#connection;
-    sender.congestion.onSegmentSize(segmentBytes, this.#layer.config.initialWindowSegments);
+    this.#connection.sender.beginWindow(this.#layer.config.initialWindowSegments);
   }
 
   repeat(): void {
@@ -112,24 +113,24 @@ export class Handshake {
     connection.timers.stop(TIMER_RETRANSMIT);
     this.isPending = false;
     if (this.sentMicros >= 0) {
-      if (this.retries === 0) sender.rtt.sample(nowMicros - this.sentMicros);
+      const sinceMicros = this.#answeredMicros(segment, nowMicros);
+      if (sinceMicros >= 0) sender.rtt.sample(sinceMicros, nowMicros);
       else sender.rtt.restartAfterSynLoss(RTO_AFTER_SYN_LOSS_MICROS);
     }
     if (isActive) this.#settleSynData(segment, nowMicros);
     else sender.established(segment);
     beginPathSearch(connection, nowMicros);
-    // RFC 6928 §2: a SYN that was lost leaves one segment.
-    const segments = this.retries > 0 ? 1 : this.#layer.config.initialWindowSegments;
-    if (isActive || fastOpen === null || this.retries > 0) {
-      sender.congestion.onSegmentSize(connection.segmentBytes, segments);
-    }
+    // RFC 6928 §2: a SYN that was lost more than once leaves one segment; not if the first is what was answered (RFC 4015).
+    const isLost = this.retries > 1 && !this.#isFirstAnswered(segment);
+    const segments = isLost ? 1 : this.#layer.config.initialWindowSegments;
+    if (isActive || fastOpen === null || this.retries > 0) sender.beginWindow(segments);
     receiver.window.join();
     receiver.ackNow ||= isActive;
     connection.enter('ESTABLISHED');
     if (fastOpen !== null) this.endFast(nowMicros);
     // Data that went out before is unacknowledged still.
     if (sender.scoreboard.count > 0) sender.ensureRetransmit(nowMicros);
-    connection.keepalive.begin(nowMicros);
+    if (connection.options.keepalive) connection.keepalive.begin(nowMicros);
     connection.raise(EVENT_CONNECTED | EVENT_WRITABLE);
   }
 
@@ -139,6 +140,23 @@ export class Handshake {
     if (fastOpen === null || fastOpen.listener === null) return;
     fastOpen.listener.endFast(fastOpen.wasReset, nowMicros);
     fastOpen.listener = null;
+  }
+
+  /** Microseconds since the SYN that this answers was sent, or -1: it was sent more than once and nothing tells which. */
+  #answeredMicros(segment: Segment, nowMicros: number): number {
+    if (this.retries === 0) return nowMicros - this.sentMicros;
+    const connection = this.#connection;
+    const { options } = segment;
+    if (!connection.timestampsEnabled || !options.hasTimestamps) return -1;
+    const ticks = (connection.timestamp(nowMicros) - options.timestampEcho) | 0; // RFC 7323 §4.1
+    return ticks < 0 ? -1 : Math.max(ticks * MICROS_PER_TICK, MICROS_PER_TICK / 2);
+  }
+
+  /** RFC 3522: the echo is that of our first SYN, so that the others were sent for nothing. */
+  #isFirstAnswered(segment: Segment): boolean {
+    const connection = this.#connection;
+    if (!connection.timestampsEnabled || !segment.options.hasTimestamps) return false;
+    return segment.options.timestampEcho === connection.timestamp(this.firstSentMicros);
   }
 
   /** Sends what is pending. False: the way down is blocked. */

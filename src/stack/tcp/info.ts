@@ -237,9 +237,9 @@ function ecnInfo({ ecn }: TcpConnection) {
   return {
     tcpi_delivered_ce: ecn?.deliveredCe ?? 0,
     tcpi_received_ce: ecn?.receivedCe ?? 0,
-    tcpi_delivered_e1_bytes: accurate?.deliveredEct1Bytes ?? 0,
-    tcpi_delivered_e0_bytes: accurate?.deliveredEct0Bytes ?? 0,
-    tcpi_delivered_ce_bytes: accurate?.deliveredCeBytes ?? 0,
+    tcpi_delivered_e1_bytes: accurate?.feedback.deliveredEct1Bytes ?? 0,
+    tcpi_delivered_e0_bytes: accurate?.feedback.deliveredEct0Bytes ?? 0,
+    tcpi_delivered_ce_bytes: accurate?.feedback.deliveredCeBytes ?? 0,
     tcpi_received_e1_bytes: ecn?.receivedEct1Bytes ?? 0,
     tcpi_received_e0_bytes: ecn?.receivedEct0Bytes ?? 0,
     tcpi_received_ce_bytes: ecn?.receivedCeBytes ?? 0,

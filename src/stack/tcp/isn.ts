@@ -10,8 +10,6 @@ export class KeyedHash {
   readonly #key0High: number;
   readonly #key1Low: number;
   readonly #key1High: number;
-  /** v0..v3, low word first. */
-  readonly #lanes = new Int32Array(8);
 
   constructor(key0Low: number, key0High: number, key1Low: number, key1High: number) {
     this.#key0Low = key0Low | 0;
@@ -29,67 +27,68 @@ export class KeyedHash {
 
   /** Hashes `count` words, each as four little-endian bytes. Returns the lower 32 bits, as int32. */
   hash(words: Int32Array, count: number): number {
-    const v = this.#lanes;
-    v[0] = this.#key0Low ^ 0x70736575;
-    v[1] = this.#key0High ^ 0x736f6d65;
-    v[2] = this.#key1Low ^ 0x6e646f6d;
-    v[3] = this.#key1High ^ 0x646f7261;
-    v[4] = this.#key0Low ^ 0x6e657261;
-    v[5] = this.#key0High ^ 0x6c796765;
-    v[6] = this.#key1Low ^ 0x79746573;
-    v[7] = this.#key1High ^ 0x74656462;
-    let i = 0;
-    for (; i + 1 < count; i += 2) this.#absorb(words[i]!, words[i + 1]!);
-    this.#absorb(i < count ? words[i]! : 0, (count * 4) << 24);
-    v[4] ^= 0xff;
-    for (let round = 0; round < 4; round++) sipRound(v);
-    this.high = v[1] ^ v[3] ^ v[5] ^ v[7];
-    return v[0] ^ v[2] ^ v[4] ^ v[6];
+    // v0 to v3 in locals: this runs several times for each SYN of a flood, and arrays cost ten times as much.
+    let v0Low = this.#key0Low ^ 0x70736575;
+    let v0High = this.#key0High ^ 0x736f6d65;
+    let v1Low = this.#key1Low ^ 0x6e646f6d;
+    let v1High = this.#key1High ^ 0x646f7261;
+    let v2Low = this.#key0Low ^ 0x6e657261;
+    let v2High = this.#key0High ^ 0x6c796765;
+    let v3Low = this.#key1Low ^ 0x79746573;
+    let v3High = this.#key1High ^ 0x74656462;
+    const compressions = 2 * ((count >> 1) + 1);
+    let low = 0;
+    let high = 0;
+    for (let round = 0; round < compressions + 4; round++) {
+      if (round < compressions && (round & 1) === 0) {
+        low = round < count ? words[round]! : 0;
+        high = round + 1 < count ? words[round + 1]! : (count * 4) << 24;
+        v3Low ^= low;
+        v3High ^= high;
+      } else if (round === compressions) {
+        v2Low ^= 0xff;
+      }
+      let sum = (v0Low + v1Low) | 0;
+      v0High = (v0High + v1High + carry(v0Low, v1Low, sum)) | 0;
+      v0Low = sum;
+      sum = (v2Low + v3Low) | 0;
+      v2High = (v2High + v3High + carry(v2Low, v3Low, sum)) | 0;
+      v2Low = sum;
+      let rotated = (v1Low << 13) | (v1High >>> 19);
+      v1High = ((v1High << 13) | (v1Low >>> 19)) ^ v0High;
+      v1Low = rotated ^ v0Low;
+      rotated = (v3Low << 16) | (v3High >>> 16);
+      v3High = ((v3High << 16) | (v3Low >>> 16)) ^ v2High;
+      v3Low = rotated ^ v2Low;
+      // v0 rotated by 32 bits, then v3 added; v2 and v1 likewise.
+      sum = (v0High + v3Low) | 0;
+      v0High = (v0Low + v3High + carry(v0High, v3Low, sum)) | 0;
+      v0Low = sum;
+      sum = (v2Low + v1Low) | 0;
+      v2High = (v2High + v1High + carry(v2Low, v1Low, sum)) | 0;
+      v2Low = sum;
+      rotated = (v3Low << 21) | (v3High >>> 11);
+      v3High = ((v3High << 21) | (v3Low >>> 11)) ^ v0High;
+      v3Low = rotated ^ v0Low;
+      rotated = (v1Low << 17) | (v1High >>> 15);
+      v1High = ((v1High << 17) | (v1Low >>> 15)) ^ v2High;
+      v1Low = rotated ^ v2Low;
+      rotated = v2Low;
+      v2Low = v2High;
+      v2High = rotated;
+      if (round < compressions && (round & 1) === 1) {
+        v0Low ^= low;
+        v0High ^= high;
+      }
+    }
+    this.high = v0High ^ v1High ^ v2High ^ v3High;
+    return v0Low ^ v1Low ^ v2Low ^ v3Low;
   }
-
-  #absorb(low: number, high: number): void {
-    const v = this.#lanes;
-    v[6]! ^= low;
-    v[7]! ^= high;
-    sipRound(v);
-    sipRound(v);
-    v[0]! ^= low;
-    v[1]! ^= high;
-  }
 }
 
-function sipRound(v: Int32Array): void {
-  add(v, 0, 2);
-  rotateAndXor(v, 2, 13, 0);
-  swap(v, 0);
-  add(v, 4, 6);
-  rotateAndXor(v, 6, 16, 4);
-  add(v, 0, 6);
-  rotateAndXor(v, 6, 21, 0);
-  add(v, 4, 2);
-  rotateAndXor(v, 2, 17, 4);
-  swap(v, 4);
-}
-
-function add(v: Int32Array, to: number, from: number): void {
-  const low = (v[to]! >>> 0) + (v[from]! >>> 0);
-  v[to] = low;
-  v[to + 1] = v[to + 1]! + v[from + 1]! + (low > 0xffff_ffff ? 1 : 0);
-}
-
-/** Rotates a lane left by `bits` (below 32), then XORs another into it. */
-function rotateAndXor(v: Int32Array, lane: number, bits: number, other: number): void {
-  const low = v[lane]!;
-  const high = v[lane + 1]!;
-  v[lane] = ((low << bits) | (high >>> (32 - bits))) ^ v[other]!;
-  v[lane + 1] = ((high << bits) | (low >>> (32 - bits))) ^ v[other + 1]!;
-}
-
-/** Rotates a lane by 32. */
-function swap(v: Int32Array, lane: number): void {
-  const low = v[lane]!;
-  v[lane] = v[lane + 1]!;
-  v[lane + 1] = low;
+/** What is carried when `sum`, of 32 bits, is that of `a` and `b`. Without unsigned comparison, which makes doubles. */
+function carry(a: number, b: number, sum: number): number {
+  return ((a & b) | ((a | b) & ~sum)) >>> 31;
 }
 
 /** RFC 6528 §3: ISN = M + F(addresses, ports, secret), M a timer that ticks every 4 µs. */

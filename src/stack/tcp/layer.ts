@@ -113,10 +113,10 @@ export class TcpLayer {
     this.#ip = options.ip;
     this.#hash = KeyedHash.random(random);
     this.#flows = new FlowTable(random);
-    this.#flushes = new FlushQueue(options.nic);
     this.#timeWait = new TimeWaitTable(config.timeWaitMicros);
     this.#ports = new EphemeralPorts(config.ephemeralFirst, config.ephemeralLast, random);
     this.writer = new SegmentWriter(options.ip, this.counters);
+    this.#flushes = new FlushQueue(options.nic, this.writer);
     this.bare = new BareSegments(options.ip, this.counters);
     this.#challenges = new ChallengeBudget(config.challengeAcksPerSecond, random);
     this.#resets = new TokenBucket(config.resetsPerSecond, config.resetsPerSecond);
@@ -154,7 +154,14 @@ export class TcpLayer {
     checkPort(options.port, 0);
     const port = options.port === 0 ? this.#chooseListenPort() : options.port;
     this.#listeners.assertFree(port, address);
-    const listener = new TcpListener(this, address, port, options.backlog, options.pool, options.options ?? this.options);
+    const listener = new TcpListener(
+      this,
+      address,
+      port,
+      options.backlog,
+      options.pool,
+      options.options ?? this.options,
+    );
     this.#listeners.add(listener);
     return listener;
   }
@@ -171,9 +178,13 @@ export class TcpLayer {
     checkPort(localPort, 0);
     const where = `connect to ${remote.toString()} port ${remotePort}`;
     if (this.isFull) {
-      throw new DevmemError('ENOBUFS', `${where}: ${this.config.connectionLimit} connections exist, which is the limit`, {
-        hint: 'close some, or raise connectionLimit',
-      });
+      throw new DevmemError(
+        'ENOBUFS',
+        `${where}: ${this.config.connectionLimit} connections exist, which is the limit`,
+        {
+          hint: 'close some, or raise connectionLimit',
+        },
+      );
     }
     const route = this.#ip.route(remote, options.local ?? null);
     if (route === null) {
@@ -191,7 +202,8 @@ export class TcpLayer {
     }
     const connection = this.make(route, port, remotePort, pool, options.options ?? this.options);
     this.counters.activeOpens++;
-    if (options.fastOpen === true || connection.options.fastOpenConnect) this.fastOpenClient.begin(connection, nowMicros);
+    if (options.fastOpen === true || connection.options.fastOpenConnect)
+      this.fastOpenClient.begin(connection, nowMicros);
     connection.handshake.open(this.initialSequence(connection, nowMicros));
     return connection;
   }
@@ -246,7 +258,8 @@ export class TcpLayer {
     }
     const errno = kind === 'port-unreachable' ? ERRNO.ECONNREFUSED : ERRNO.EHOSTUNREACH;
     // RFC 5927 §5.2: hard errors are soft ones once a connection is synchronised, or accepted (RFC 7413).
-    const isYoung = connection.state === 'SYN-SENT' || (connection.state === 'SYN-RECEIVED' && connection.listener !== null);
+    const isYoung =
+      connection.state === 'SYN-SENT' || (connection.state === 'SYN-RECEIVED' && connection.listener !== null);
     if (isYoung && kind !== 'time-exceeded') connection.fail(errno);
     else connection.softErrno = errno;
   }
@@ -390,13 +403,7 @@ export class TcpLayer {
     return this.#ip.route(segment.remoteAddress(), segment.localAddress());
   }
 
-  make(
-    route: Route,
-    localPort: number,
-    remotePort: number,
-    pool: PagePool,
-    options: SocketOptions,
-  ): TcpConnection {
+  make(route: Route, localPort: number, remotePort: number, pool: PagePool, options: SocketOptions): TcpConnection {
     flowKey(this.#key, route.source, localPort, route.destination, remotePort);
     const offset = this.timestampOffset(this.#key);
     const connection = new TcpConnection(this, route, localPort, remotePort, pool, offset, options);

@@ -196,10 +196,10 @@ function ranged(field: NumberField, least: number, most: number, scale = 1): Rul
   return {
     set(options, value) {
       if (value < least || value > most) return -ERRNO.EINVAL;
-      (options[field] as number) = value * scale;
+      options[field] = value * scale;
       return 0;
     },
-    get: (options) => Math.floor((options[field] as number) / scale),
+    get: (options) => Math.floor(options[field] / scale),
   };
 }
 
@@ -208,7 +208,7 @@ function flag(field: FlagField, isStrict = false): Rule<number> {
   return {
     set(options, value) {
       if (isStrict && (value < 0 || value > 1)) return -ERRNO.EINVAL;
-      (options[field] as boolean) = value !== 0;
+      options[field] = value !== 0;
       return 0;
     },
     get: (options) => (options[field] ? 1 : 0),
@@ -361,12 +361,7 @@ export function isSocketOption(name: string): name is SocketOptionName {
  * @returns 0, or a negative errno: ENOPROTOOPT unknown name, EINVAL out of range or not an integer, ENOENT unknown
  *   congestion control, EOPNOTSUPP switched off by the configuration. Source: do_tcp_setsockopt (Linux, net/ipv4/tcp.c).
  */
-export function storeOption(
-  options: SocketOptions,
-  name: string,
-  value: unknown,
-  config: Readonly<TcpConfig>,
-): number {
+export function storeOption(options: SocketOptions, name: string, value: unknown, config: Readonly<TcpConfig>): number {
   if (!isSocketOption(name)) return -ERRNO.ENOPROTOOPT;
   if (!isValueOf(name, value)) return -ERRNO.EINVAL;
   const rule = RULES[name] as Rule<unknown>;
@@ -378,7 +373,7 @@ export function storedOption<Name extends SocketOptionName>(
   options: SocketOptions,
   name: Name,
 ): SocketOptionValues[Name] {
-  return RULES[name].get(options) as SocketOptionValues[Name];
+  return RULES[name].get(options);
 }
 
 function isValueOf(name: SocketOptionName, value: unknown): boolean {

@@ -50,22 +50,17 @@ export class Output {
     const { recovery } = this.#sender;
     if (!recovery.isHeld || recovery.state !== 'loss') return;
     recovery.endForwardRto();
-    for (let verdict = EMIT_SENT; verdict === EMIT_SENT; ) verdict = this.#retransmitLost(nowMicros);
+    for (let verdict = EMIT_SENT; verdict === EMIT_SENT;) verdict = this.#retransmitLost(nowMicros);
   }
 
   /** After a run: whether the window was what ended it, and whether the application was (RFC 7661 §4.1). */
   #noteUse(nowMicros: number): void {
     const sender = this.#sender;
-    const { scoreboard, congestion, windowUse, connection, config, rtt } = sender;
+    const { scoreboard, windowUse, connection } = sender;
     const { unsentBytes } = sender;
     const hasRoom = sender.quotaSegments > 0;
     if (this.#newSegments > 0 || (unsentBytes > 0 && !hasRoom)) {
       windowUse.note(!hasRoom, scoreboard.count, sender.sndUna, sender.sndNxt);
-      const mayDecay = config.slowStartAfterIdle && !congestion.controlsRecovery && sender.recovery.state === 'open';
-      const mss = connection.segmentBytes;
-      if (mayDecay && !connection.wantsSpace) {
-        windowUse.decay(congestion, scoreboard.count, mss, config.initialWindowSegments, rtt.rtoMicros, nowMicros);
-      }
     }
     // One probe an episode.
     if (this.#newSegments > 0 && !sender.recovery.isProbing) sender.scheduleProbe(nowMicros, false);
@@ -185,7 +180,8 @@ export class Output {
     const isLast = length === unsent;
     if (probeSegments === 0) {
       const isWhole = length === available && !isLast; // a record's end, and more behind
-      if (length < mss && !isWhole && !this.#maySendSmall(offset, length, unsent)) return this.#waitForWindow(nowMicros);
+      if (length < mss && !isWhole && !this.#maySendSmall(offset, length, unsent))
+        return this.#waitForWindow(nowMicros);
       if (length > mss && length % mss !== 0 && isLast && !this.#nagleAllows(offset + length)) length -= length % mss;
     }
     const fin = wantsFin && length === unsent && length + 1 <= usable;
@@ -259,7 +255,7 @@ export class Output {
   /** Whether pacing wants it to wait: then its timer calls again. */
   #isPaced(nowMicros: number): boolean {
     const pacer = this.#sender.activePacer();
-    if (pacer === null || pacer.nextMicros <= nowMicros) return false;
+    if (pacer === null || !pacer.holds(nowMicros)) return false;
     this.#sender.connection.timers.set(TIMER_PACING, pacer.nextMicros);
     return true;
   }
@@ -322,7 +318,6 @@ export class Output {
     const isOver = congestion.controlsRecovery ? idle > 0 : config.slowStartAfterIdle && idle > rtt.rtoMicros;
     if (!isOver || congestion.cwndBytes === 0) return;
     congestion.onIdleRestart(idle, rtt.rtoMicros, nowMicros);
-    sender.windowUse.restart(nowMicros);
     sender.lastSentMicros = nowMicros;
   }
 }

@@ -8,6 +8,8 @@ const MIN_BURST_SEGMENTS = 2;
 const BURSTS_PER_SECOND = 1024;
 /** For short round trips a burst may be larger: the largest one, halved for each 512 µs of the shortest. */
 const MICROS_PER_HALVING = 512;
+/** Timers of an event loop come late, by a millisecond or two, more under load: so much is made up for. */
+const MAX_LATE_MICROS = 5000;
 
 /** Spreads what is sent over the round trip. Made only for connections that pace. */
 export class Pacer {
@@ -15,17 +17,38 @@ export class Pacer {
   maxBytesPerSecond: number = Number.POSITIVE_INFINITY;
   /** Before this nothing is sent. */
   nextMicros = 0;
+  /** Something waits for `nextMicros`. */
+  #isHolding = false;
+  /** How much later than it should have been what waited is let go, and when that is. */
+  #lateMicros = 0;
+  #lateAtMicros = -1;
+
+  /** Whether what is to be sent has to wait. */
+  holds(nowMicros: number): boolean {
+    if (this.nextMicros > nowMicros) {
+      this.#isHolding = true;
+      return true;
+    }
+    if (this.#isHolding) {
+      this.#isHolding = false;
+      this.#lateMicros = Math.min(nowMicros - this.nextMicros, MAX_LATE_MICROS);
+      this.#lateAtMicros = nowMicros;
+    }
+    return false;
+  }
 
   /**
-   * A frame was sent: the next may go when the rate allows. Time that a timer came late counts, up to half of what the
-   * frame takes.
+   * A frame was sent: the next may go when the rate allows. Time that has passed since this one might have gone counts,
+   * up to half of what the frame takes; all of it where the pacer's own timer was late, or the rate would never be
+   * reached.
    */
   sent(bytes: number, bytesPerSecond: number, segmentsOut: number, nowMicros: number): void {
     const before = this.nextMicros;
     this.nextMicros = Math.max(before, nowMicros);
     if (!Number.isFinite(bytesPerSecond) || bytesPerSecond <= 0 || segmentsOut < UNPACED_SEGMENTS) return;
     const takes = (bytes * 1e6) / bytesPerSecond;
-    this.nextMicros += takes - Math.min(takes / 2, this.nextMicros - before);
+    const late = this.#lateAtMicros === nowMicros ? this.#lateMicros : 0;
+    this.nextMicros += takes - Math.min(Math.max(takes / 2, late), this.nextMicros - before);
   }
 }
 

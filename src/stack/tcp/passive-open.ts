@@ -87,7 +87,8 @@ export class PassiveOpen {
       return;
     }
     // Whoever takes over from TIME-WAIT has shown that the address is its own; a cookie could not say where to begin.
-    const needsCookie = previous === null && (config.synCookies === 2 || (config.synCookies === 1 && !listener.hasRoom));
+    const needsCookie =
+      previous === null && (config.synCookies === 2 || (config.synCookies === 1 && !listener.hasRoom));
     if (!needsCookie && !listener.hasRoom) {
       counters.dropSynQueueFull++;
       return;
@@ -168,7 +169,8 @@ export class PassiveOpen {
     listener.lastCookieMicros = nowMicros;
     counters.synCookiesSent++;
     if (layer.bare.writeSynAck(route, answer, nowMicros) || route.state !== 'resolving') return;
-    if (this.#waiting.length < MAX_WAITING) this.#waiting.push({ route, answer: Object.assign(new StatelessSynAck(), answer) });
+    if (this.#waiting.length < MAX_WAITING)
+      this.#waiting.push({ route, answer: Object.assign(new StatelessSynAck(), answer) });
   }
 
   /** Sends the cookies whose next hop was unknown when they were made. */

@@ -35,7 +35,8 @@ class PortUse {
   /** Takes any of the free ports, or 0. */
   draw(random: Random, isFree: IsPortFree): number {
     const { free } = this;
-    while (free !== null && this.freeCount > 0) {
+    if (free === null) return 0;
+    while (this.freeCount > 0) {
       const index = randomBelow(random, this.freeCount);
       const port = free[index]!;
       free[index] = free[--this.freeCount]!;

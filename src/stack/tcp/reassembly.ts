@@ -6,6 +6,9 @@ import { sequenceDifference, sequenceLess, sequenceLessOrEqual, sequenceMin } fr
 /** Islands of one connection: beyond it, a segment that would begin another is dropped (it may: it was not promised). */
 const MAX_BLOCKS = 512;
 
+/** Most connections have none: they share this. */
+const NO_BLOCKS: readonly Block[] = [];
+
 /** One island of contiguous payload ahead of `rcvNxt`. */
 class Block {
   start = 0;
@@ -20,7 +23,7 @@ class Block {
  * that is here is never replaced: of what overlaps, only the missing parts are taken.
  */
 export class Reassembly {
-  #blocks: Block[] = [];
+  #blocks: readonly Block[] = NO_BLOCKS;
   #clock = 0;
   /** Payload bytes held. */
   bytes = 0;
@@ -94,7 +97,7 @@ export class Reassembly {
   drain(sequence: number, queue: FragQueue): number {
     let next = sequence;
     while (this.#blocks.length > 0 && sequenceLessOrEqual(this.#blocks[0]!.start, next)) {
-      const block = this.#blocks.shift()!;
+      const block = (this.#blocks as Block[]).shift()!;
       this.bytes -= sequenceDifference(block.end, block.start);
       const overlap = sequenceDifference(next, block.start);
       if (overlap > 0) block.frags.discard(overlap);
@@ -124,7 +127,7 @@ export class Reassembly {
 
   clear(): void {
     for (const block of this.#blocks) block.frags.clear();
-    this.#blocks = [];
+    this.#blocks = NO_BLOCKS;
     this.bytes = 0;
   }
 
@@ -132,7 +135,8 @@ export class Reassembly {
     const block = new Block();
     block.start = start;
     block.end = start;
-    this.#blocks.splice(index, 0, block);
+    if (this.#blocks === NO_BLOCKS) this.#blocks = [block];
+    else (this.#blocks as Block[]).splice(index, 0, block);
   }
 
   /** Lets the island at `index` grow to `end`, swallowing those it meets. Returns the bytes taken from the packet. */
@@ -157,7 +161,7 @@ export class Reassembly {
       if (next === undefined || sequenceLess(block.end, next.start)) return taken;
       moveAll(next.frags, block.frags);
       block.end = next.end;
-      this.#blocks.splice(index + 1, 1);
+      (this.#blocks as Block[]).splice(index + 1, 1);
       if (sequenceLessOrEqual(end, block.end)) return taken;
     }
   }

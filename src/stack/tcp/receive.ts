@@ -23,6 +23,7 @@ const MIN_USUAL_BYTES = 516;
 /** Duplicate acknowledgments for what came in one batch: a sender without SACK counts them. */
 const MAX_DUPLICATE_ACKS = 64;
 const TICK_MICROS = 1000;
+const OVERHANG_BUFFERS = 2;
 /** RFC 7323 §5.5: a timestamp older than 24 days says nothing. */
 const TIMESTAMP_STALE_MICROS: number = 24 * 86_400 * 1_000_000;
 
@@ -35,7 +36,8 @@ export class Receiver {
   rcvNxt = 0;
   readonly queue: FragQueue = new FragQueue();
   readonly reassembly: Reassembly = new Reassembly();
-  readonly packing: PackingPage = new PackingPage();
+  /** Made for the first payload that is worth moving. */
+  packing: PackingPage | null = null;
   readonly window: ReceiveWindow;
   finReceived = false;
 
@@ -60,6 +62,8 @@ export class Receiver {
   tuning: ReceiveTuning | null = null;
   /** New data has come since the delay was last looked at. */
   hasNewDelay = false;
+  /** Nobody has accepted the connection yet: its buffer stays small. */
+  isUnclaimed = false;
   /** Segments out of order since the last acknowledgment. */
   duplicateAcks = 0;
 
@@ -146,7 +150,8 @@ export class Receiver {
     if (finFits && finIsLast && !this.#hasFinSequence) {
       this.#finSequence = end;
       this.#hasFinSequence = true;
-      if (this.rcvNxt !== end) this.ackNow = true;
+      // Behind a gap, or where the window is shut: the peer must not take it for lost.
+      if (this.rcvNxt !== end || !sequenceLess(end, this.window.edge)) this.ackNow = true;
     } else if (fin) {
       this.ackNow = true;
     }
@@ -186,7 +191,7 @@ export class Receiver {
   drained(nowMicros: number): void {
     const { queue, reassembly, ackTiming, tuning } = this;
     // A page for small payload is kept only while some of it waits.
-    if (queue.count === 0 && reassembly.isEmpty) this.packing.release();
+    if (queue.count === 0 && reassembly.isEmpty) this.packing?.release();
     if (this.ackDelayed && ackTiming !== null) {
       // The window that opens now is news, and so is a reader who has all of what the peer wrote.
       const isNews = this.#unackedBytes > this.segmentBytes || (queue.count === 0 && ackTiming.isReadNews);
@@ -212,7 +217,7 @@ export class Receiver {
   clear(): void {
     this.queue.clear();
     this.reassembly.clear();
-    this.packing.release();
+    this.packing?.release();
     this.window.settle(this.rcvNxt, 0);
   }
 
@@ -229,7 +234,7 @@ export class Receiver {
     const right = this.#rightEdge();
     const beyond = sequenceDifference((sequence + payloadBytes) | 0, right);
     const overhang = Math.max(0, beyond);
-    if (overhang > 0 && this.#admitsOverhang(received >= 0, overhang)) {
+    if (overhang > 0 && this.#admitsOverhang(received >= 0, right, overhang)) {
       return this.#takePayload(packet, segmentSequence);
     }
     if (overhang >= payloadBytes - Math.max(0, received) || (overhang > 0 && this.queue.count > 0)) {
@@ -249,7 +254,7 @@ export class Receiver {
       sequence = this.rcvNxt;
     }
     if (overhang > 0) packet.trimTo(packet.payloadBytes - overhang);
-    if (this.#isWorthPacking(packet)) this.#counters.packedBytes += this.packing.take(packet);
+    if (this.#isWorthPacking(packet)) this.#counters.packedBytes += (this.packing ??= new PackingPage()).take(packet);
     if (sequence === this.rcvNxt) this.#takeInOrder(packet);
     else this.#takeOutOfOrder(packet, sequence);
     return overhang === 0;
@@ -293,12 +298,14 @@ export class Receiver {
   }
 
   /**
-   * An in-order segment that reaches beyond the window is taken whole if nothing else waits and there is memory for it:
-   * a peer that ignores the window would only send it again, and so does Linux.
+   * A segment that reaches beyond the window is taken whole if nothing else waits and there is memory for it, as Linux
+   * does: a peer that ignores the window would only send it again. Out of order, within twice the buffer.
    */
-  #admitsOverhang(isNext: boolean, bytes: number): boolean {
+  #admitsOverhang(isNext: boolean, right: number, bytes: number): boolean {
     const { window } = this;
-    if (!isNext || this.queue.count > 0 || this.#hasFinSequence || !window.affordsWaste(bytes)) return false;
+    if (this.queue.count > 0 || this.#hasFinSequence || !window.affordsWaste(bytes)) return false;
+    const reachBytes = sequenceDifference(right, this.rcvNxt) + bytes;
+    if (!isNext && reachBytes > OVERHANG_BUFFERS * window.limitBytes) return false;
     window.stretch(bytes);
     return true;
   }
@@ -313,6 +320,7 @@ export class Receiver {
   /** Takes of the packet what lies between the islands: what they hold came first and stays. */
   #fillGaps(packet: Packet): void {
     let position = this.rcvNxt;
+    this.#noteOverlap((position + packet.payloadBytes) | 0);
     while (packet.payloadBytes > 0) {
       const gap = sequenceDifference(this.reassembly.lowestStart((position + packet.payloadBytes) | 0), position);
       this.#append(packet, Math.min(gap, packet.payloadBytes));
@@ -321,6 +329,14 @@ export class Receiver {
       packet.trimFront(sequenceDifference(this.rcvNxt, position));
       position = this.rcvNxt;
     }
+  }
+
+  /** RFC 2883 §4.2: what a segment up to `end` brings that the first island holds already is a duplicate to report. */
+  #noteOverlap(end: number): void {
+    const start = this.reassembly.lowestStart(end);
+    if (!sequenceLess(start, end) || this.#hasDuplicate) return;
+    const islandEnd = this.reassembly.blockEnd(0);
+    this.#noteDuplicate(start, sequenceLess(islandEnd, end) ? islandEnd : end);
   }
 
   #takeOutOfOrder(packet: Packet, sequence: number): void {
@@ -335,7 +351,7 @@ export class Receiver {
     } else {
       this.bytesReceived += taken;
       this.duplicateAcks = Math.min(MAX_DUPLICATE_ACKS, this.duplicateAcks + packet.segments);
-      if (this.tuning !== null && this.#config.moderateReceiveBuffer && taken > 0) {
+      if (this.tuning !== null && this.#config.moderateReceiveBuffer && taken > 0 && !this.isUnclaimed) {
         this.window.grow(this.tuning.onGap(sequenceDifference(end, this.rcvNxt)));
       }
       this.outOfOrderSegments += packet.segments;

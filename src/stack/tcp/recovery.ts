@@ -26,6 +26,8 @@ export class LossRecovery {
   recoveryPoint = 0;
   /** One retransmission may go out beyond the window: the path takes smaller segments, and nothing is in flight. */
   forceRetransmit = false;
+  /** What the acknowledgment in hand has acknowledged: it was in flight when the mark that it reports was made. */
+  ackedBytes = 0;
   /** F-RTO tries new data first: what is marked lost waits for the next acknowledgment. */
   isHeld = false;
   /** RFC 6675's DupThresh, as far as reordering has pushed it. */
@@ -53,8 +55,9 @@ export class LossRecovery {
   #timeoutStartMicros = -1;
   readonly #sender: Sender;
 
-  constructor(sender: Sender, reorderingSegments: number) {
-    this.#sender = sender;
+  /** @param sender null for one that is only looked at. */
+  constructor(sender: Sender | null, reorderingSegments: number) {
+    this.#sender = sender!;
     this.reordering = reorderingSegments;
   }
 
@@ -77,7 +80,7 @@ export class LossRecovery {
     this.undo.mayRestore = false;
     if (this.state !== 'open' && this.state !== 'disorder') return;
     this.undo.end();
-    this.#beginReduction('ecn', nowMicros);
+    this.#beginReduction('ecn', this.#sender.scoreboard.outstandingBytes + this.ackedBytes, nowMicros);
     this.#enter('cwr', nowMicros);
   }
 
@@ -90,6 +93,7 @@ export class LossRecovery {
     const { scoreboard, sndUna } = this.#sender;
     this.isHeld = false;
     if (scoreboard.headIsSacked && found.isAdvance) {
+      found.keepsTimer = true;
       this.#awaitReneging(found.nowMicros);
       return;
     }
@@ -195,7 +199,7 @@ export class LossRecovery {
       this.isProbing = false; // new data, or both copies have arrived: no loss
     } else if (sequenceGreater(sndUna, this.probeEnd)) {
       // More than the probe's end is acknowledged and no duplicate reported: the probe has repaired a loss.
-      this.#beginReduction('loss', found.nowMicros);
+      this.#beginReduction('loss', this.#sender.congestion.cwndBytes, found.nowMicros);
       this.#enter('cwr', found.nowMicros);
       this.#endReduction();
       this.#keepOpen(found.nowMicros);
@@ -345,11 +349,7 @@ export class LossRecovery {
     const isRepairing = this.state === 'recovery' || this.state === 'loss';
     const isAggressive = this.reorderingSeen === 0 && (isRepairing || scoreboard.sackedRecords >= this.reordering);
     const minRtt = Number.isFinite(rtt.minMicros) ? rtt.minMicros : 0;
-    const wait = this.rack.detect(
-      scoreboard,
-      this.rack.windowMicros(isAggressive, minRtt, rtt.srttMicros),
-      nowMicros,
-    );
+    const wait = this.rack.detect(scoreboard, this.rack.windowMicros(isAggressive, minRtt, rtt.srttMicros), nowMicros);
     if (wait > 0) connection.timers.set(TIMER_REORDER, nowMicros + wait + REORDER_SLACK_MICROS);
     else connection.timers.stop(TIMER_REORDER);
   }
@@ -363,16 +363,16 @@ export class LossRecovery {
     else this.undo.mayRestore = false;
     this.undo.begin(sndUna, scoreboard.retransmittedRecords + (this.isProbing && this.isProbeRetransmission ? 1 : 0));
     counters.fastRecoveries++;
-    if (!wasReducing) this.#beginReduction('loss', nowMicros);
+    if (!wasReducing) this.#beginReduction('loss', scoreboard.outstandingBytes, nowMicros);
     this.#enter('recovery', nowMicros);
   }
 
-  #beginReduction(signal: CongestionSignal, nowMicros: number): void {
-    const { congestion, scoreboard, sndNxt } = this.#sender;
+  #beginReduction(signal: CongestionSignal, inFlightBytes: number, nowMicros: number): void {
+    const { congestion, sndNxt } = this.#sender;
     this.recoveryPoint = sndNxt;
     this.isProbing = false;
     this.prr.begin(this.#sender.cwndSegments);
-    congestion.onCongestion(signal, scoreboard.outstandingBytes, false, nowMicros);
+    congestion.onCongestion(signal, inFlightBytes, false, nowMicros);
     this.#sender.cwrPending = true;
   }
 

@@ -237,7 +237,8 @@ export class Scoreboard {
 
   /** Marks the first record lost, unless it is. */
   markHeadLost(): void {
-    if (this.#ring.count > 0 && (this.#ring.flags(this.#ring.first) & (LOST | SACKED)) === 0) this.markLost(this.#ring.first);
+    if (this.#ring.count > 0 && (this.#ring.flags(this.#ring.first) & (LOST | SACKED)) === 0)
+      this.markLost(this.#ring.first);
   }
 
   /**
@@ -269,7 +270,7 @@ export class Scoreboard {
   /** The losses were none: takes the marks back. Copies that are under way stay counted. */
   unmarkLost(): void {
     const { integers } = this.#ring;
-    for (let near = -1; this.#ring.hasPending; ) {
+    for (let near = -1; this.#ring.hasPending;) {
       const record = this.#ring.firstPending;
       this.#ring.unlink(record);
       this.#ring.linkSentByTime(record, near === -1 ? record : near);
@@ -303,12 +304,11 @@ export class Scoreboard {
       let start = integers[from * INTEGERS + START]!;
       const isCut = sequenceDifference(end, start) > mssBytes;
       // What follows and is too long as well is cut along with it, so that the pieces are of full size.
-      while (isCut && (flags & SACKED) === 0 && i + 1 < count) {
+      for (const mayJoin = isCut && (flags & SACKED) === 0; i + 1 < count; i++) {
         const at = ((first + i + 1) & mask) * INTEGERS;
         const bytes = sequenceDifference(integers[at + END]!, integers[at + START]!);
-        if (integers[at + FLAGS]! & SACKED || bytes <= mssBytes) break;
+        if (!mayJoin || integers[at + FLAGS]! & SACKED || bytes <= mssBytes) break;
         end = integers[at + END]!;
-        i++;
       }
       while (sequenceLess(start, end)) {
         const stop = sequenceDifference(end, start) > mssBytes ? (start + mssBytes) | 0 : end;

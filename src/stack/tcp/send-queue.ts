@@ -1,3 +1,4 @@
+import { Spares } from '../../core/spares.ts';
 import type { MemoryRegion } from '../../memory/region.ts';
 import type { TxFrame } from '../../nic/tx-frame.ts';
 
@@ -6,21 +7,36 @@ const NUMBERS = 3;
 const OFFSET = 0;
 const LENGTH = 1;
 const START = 2;
-/** Most connections have nothing to send: they hold no memory for it. */
-const NO_REGIONS: (MemoryRegion | null)[] = [];
-const NO_NUMBERS = new Float64Array(0);
 /** Extents of one connection: at the limit `push` refuses until some are acknowledged. */
 const MAX_EXTENTS = 65_536;
 
+/** The memory of a queue. */
+class Ring {
+  readonly regions: (MemoryRegion | null)[];
+  /** Three numbers an extent: its offset in the region, its length, and the stream offset of its first byte. */
+  readonly numbers: Float64Array;
+  readonly capacity: number;
+  readonly mask: number;
+
+  constructor(capacity: number) {
+    this.regions = Array.from<MemoryRegion | null>({ length: capacity }).fill(null);
+    this.numbers = new Float64Array(capacity * NUMBERS);
+    this.capacity = capacity;
+    this.mask = capacity - 1;
+  }
+}
+
+/** What a queue has that holds nothing. */
+const NO_RING: Ring = new Ring(0);
+const spares: Spares<Ring> = new Spares((capacity) => new Ring(capacity));
+
 /**
  * What an application has given to send, as references: (region, offset, length), numbered by stream offset. The bytes
- * stay where they are and are read again for a retransmission. A power-of-two ring of parallel arrays.
+ * stay where they are and are read again for a retransmission. A power-of-two ring, which a queue has only while it holds
+ * something.
  */
 export class SendQueue {
-  #regions: (MemoryRegion | null)[] = NO_REGIONS;
-  /** Three numbers an extent: its offset in the region, its length, and the stream offset of its first byte. */
-  #numbers: Float64Array = NO_NUMBERS;
-  #mask = -1;
+  #ring: Ring = NO_RING;
   #head = 0;
   #count = 0;
   #endOffset = 0;
@@ -39,20 +55,23 @@ export class SendQueue {
   /** Queues a reference. False: there are too many extents. */
   push(region: MemoryRegion, offset: number, length: number): boolean {
     if (this.#count > 0) {
-      const tail = (this.#head + this.#count - 1) & this.#mask;
-      if (this.#regions[tail] === region && this.#numbers[tail * NUMBERS + OFFSET]! + this.#numbers[tail * NUMBERS + LENGTH]! === offset) {
-        this.#numbers[tail * NUMBERS + LENGTH]! += length;
+      const { regions, numbers, mask } = this.#ring;
+      const tail = (this.#head + this.#count - 1) & mask;
+      const at = tail * NUMBERS;
+      if (regions[tail] === region && numbers[at + OFFSET]! + numbers[at + LENGTH]! === offset) {
+        numbers[at + LENGTH]! += length;
         this.#endOffset += length;
         return true;
       }
       if (this.#count === MAX_EXTENTS) return false;
     }
-    if (this.#count > this.#mask) this.#grow();
-    const slot = (this.#head + this.#count) & this.#mask;
-    this.#regions[slot] = region;
-    this.#numbers[slot * NUMBERS + OFFSET] = offset;
-    this.#numbers[slot * NUMBERS + LENGTH] = length;
-    this.#numbers[slot * NUMBERS + START] = this.#endOffset;
+    if (this.#count > this.#ring.mask) SendQueue.#grow(this);
+    const { regions, numbers, mask } = this.#ring;
+    const slot = (this.#head + this.#count) & mask;
+    regions[slot] = region;
+    numbers[slot * NUMBERS + OFFSET] = offset;
+    numbers[slot * NUMBERS + LENGTH] = length;
+    numbers[slot * NUMBERS + START] = this.#endOffset;
     this.#count++;
     this.#endOffset += length;
     return true;
@@ -63,14 +82,15 @@ export class SendQueue {
    * @returns how many it took: fewer if the frame ran out of segments.
    */
   gather(tx: TxFrame, offset: number, length: number): number {
-    let index = this.#find(offset);
+    const { regions, numbers, mask } = this.#ring;
+    let index = SendQueue.#find(this, offset);
     let at = offset;
     let left = length;
     while (left > 0 && index < this.#count) {
-      const slot = (this.#head + index) & this.#mask;
-      const within = at - this.#numbers[slot * NUMBERS + START]!;
-      const size = Math.min(this.#numbers[slot * NUMBERS + LENGTH]! - within, left);
-      if (!tx.addPayload(this.#regions[slot]!, this.#numbers[slot * NUMBERS + OFFSET]! + within, size)) break;
+      const slot = (this.#head + index) & mask;
+      const within = at - numbers[slot * NUMBERS + START]!;
+      const size = Math.min(numbers[slot * NUMBERS + LENGTH]! - within, left);
+      if (!tx.addPayload(regions[slot]!, numbers[slot * NUMBERS + OFFSET]! + within, size)) break;
       at += size;
       left -= size;
       if (left > 0) index++;
@@ -81,53 +101,65 @@ export class SendQueue {
 
   /** Forgets what lies wholly before a stream offset. */
   release(offset: number): void {
+    const ring = this.#ring;
+    const { regions, numbers, mask } = ring;
     while (this.#count > 0) {
       const slot = this.#head;
-      if (this.#numbers[slot * NUMBERS + START]! + this.#numbers[slot * NUMBERS + LENGTH]! > offset) return;
-      this.#regions[slot] = null;
-      this.#head = (slot + 1) & this.#mask;
+      if (numbers[slot * NUMBERS + START]! + numbers[slot * NUMBERS + LENGTH]! > offset) return;
+      regions[slot] = null;
+      this.#head = (slot + 1) & mask;
       this.#count--;
       if (this.#cursor > 0) this.#cursor--;
     }
+    if (ring === NO_RING) return;
+    this.#ring = NO_RING;
+    this.#head = 0;
+    spares.keep(ring);
   }
 
   clear(): void {
     this.release(this.#endOffset);
   }
 
+  // Static, for private methods cost every object a word.
+
   /** Index from the front of the extent that holds a stream offset. */
-  #find(offset: number): number {
-    const near = this.#cursor;
-    if (near < this.#count && this.#holds(near, offset)) return near;
-    if (near + 1 < this.#count && this.#holds(near + 1, offset)) return near + 1;
+  static #find(queue: SendQueue, offset: number): number {
+    const near = queue.#cursor;
+    if (near < queue.#count && SendQueue.#holds(queue, near, offset)) return near;
+    if (near + 1 < queue.#count && SendQueue.#holds(queue, near + 1, offset)) return near + 1;
     let low = 0;
-    let high = this.#count - 1;
+    let high = queue.#count - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.#numbers[((this.#head + middle) & this.#mask) * NUMBERS + START]! <= offset) low = middle;
+      if (SendQueue.#startOf(queue, middle) <= offset) low = middle;
       else high = middle - 1;
     }
     return low;
   }
 
-  #holds(index: number, offset: number): boolean {
-    const slot = (this.#head + index) & this.#mask;
-    const start = this.#numbers[slot * NUMBERS + START]!;
-    return offset >= start && offset < start + this.#numbers[slot * NUMBERS + LENGTH]!;
+  static #holds(queue: SendQueue, index: number, offset: number): boolean {
+    const { numbers, mask } = queue.#ring;
+    const start = SendQueue.#startOf(queue, index);
+    return offset >= start && offset < start + numbers[((queue.#head + index) & mask) * NUMBERS + LENGTH]!;
   }
 
-  #grow(): void {
-    const capacity = Math.max(INITIAL_EXTENTS, (this.#mask + 1) * 2);
-    const regions = Array.from<MemoryRegion | null>({ length: capacity }).fill(null);
-    const numbers = new Float64Array(capacity * NUMBERS);
-    for (let i = 0; i < this.#count; i++) {
-      const from = (this.#head + i) & this.#mask;
-      regions[i] = this.#regions[from]!;
-      for (let k = 0; k < NUMBERS; k++) numbers[i * NUMBERS + k] = this.#numbers[from * NUMBERS + k]!;
+  static #startOf(queue: SendQueue, index: number): number {
+    const { numbers, mask } = queue.#ring;
+    return numbers[((queue.#head + index) & mask) * NUMBERS + START]!;
+  }
+
+  static #grow(queue: SendQueue): void {
+    const from = queue.#ring;
+    const ring = spares.take(Math.max(INITIAL_EXTENTS, from.capacity * 2));
+    for (let i = 0; i < queue.#count; i++) {
+      const slot = (queue.#head + i) & from.mask;
+      ring.regions[i] = from.regions[slot]!;
+      from.regions[slot] = null;
+      for (let k = 0; k < NUMBERS; k++) ring.numbers[i * NUMBERS + k] = from.numbers[slot * NUMBERS + k]!;
     }
-    this.#regions = regions;
-    this.#numbers = numbers;
-    this.#mask = capacity - 1;
-    this.#head = 0;
+    queue.#ring = ring;
+    queue.#head = 0;
+    spares.keep(from);
   }
 }

@@ -21,6 +21,11 @@ import { WindowUse } from './window-use.ts';
 /** RFC 8985 §7.2: added to the probe timeout so that it is no timer of no time at all, as Linux does. */
 const PROBE_SLACK_MICROS = 2000;
 
+/** What a connection has that never sent anything; shared, for nothing changes it. */
+const QUIET_SCOREBOARD = new Scoreboard();
+const QUIET_RECOVERY = new LossRecovery(null, 3);
+const QUIET_USE = new WindowUse();
+
 /** What the sender needs of the NIC: when the memory of sent frames is free again. */
 export interface TransmitMarks {
   txMark(): number;
@@ -44,12 +49,12 @@ export class Sender {
   /** Stream offset of `sndUna`: -1 while the SYN is not acknowledged. */
   unaOffset = -1;
   readonly queue: SendQueue = new SendQueue();
-  readonly scoreboard: Scoreboard = new Scoreboard();
-  congestion: CongestionController;
-  readonly recovery: LossRecovery;
+  /** This and what deals with losses and with the window are made when the first data is sent: see `#wake`. */
+  scoreboard: Scoreboard = QUIET_SCOREBOARD;
+  recovery: LossRecovery = QUIET_RECOVERY;
   readonly rtt: RttEstimator;
   readonly completion: CompletionQueue = new CompletionQueue();
-  readonly windowUse: WindowUse = new WindowUse();
+  windowUse: WindowUse = QUIET_USE;
   /** Only where sending is paced. */
   pacer: Pacer | null = null;
 
@@ -72,30 +77,43 @@ export class Sender {
   markedBytes = 0;
 
   readonly connection: TcpConnection;
-  readonly writer: SegmentWriter;
-  readonly marks: TransmitMarks;
-  readonly config: TcpConfig;
-  readonly counters: TcpCounters;
-  readonly #output: Output;
+  /** Made when somebody asks for the window; until then, how many segments the first flight has. */
+  #congestion: CongestionController | null = null;
+  #firstSegments = 0;
+  #output: Output | null = null;
   #hasEcho = false;
   #isTakingAck = false;
 
-  constructor(
-    connection: TcpConnection,
-    writer: SegmentWriter,
-    marks: TransmitMarks,
-    config: TcpConfig,
-    counters: TcpCounters,
-  ) {
+  constructor(connection: TcpConnection) {
+    const { config } = connection.layer;
     this.connection = connection;
-    this.writer = writer;
-    this.marks = marks;
-    this.config = config;
-    this.counters = counters;
-    this.congestion = makeController(connection.options.congestion);
-    this.recovery = new LossRecovery(this, config.reorderingSegments);
     this.rtt = new RttEstimator(config.initialRtoMicros, config.minRtoMicros, config.maxRtoMicros);
-    this.#output = new Output(this);
+  }
+
+  get writer(): SegmentWriter {
+    return this.connection.layer.writer;
+  }
+
+  get marks(): TransmitMarks {
+    return this.connection.layer.marks;
+  }
+
+  get config(): Readonly<TcpConfig> {
+    return this.connection.layer.config;
+  }
+
+  get counters(): TcpCounters {
+    return this.connection.layer.counters;
+  }
+
+  get congestion(): CongestionController {
+    return this.#congestion ?? this.#makeController();
+  }
+
+  /** The connection begins, with a first flight of so many segments. */
+  beginWindow(segments: number): void {
+    if (this.#congestion === null) this.#firstSegments = segments;
+    else this.#congestion.onSegmentSize(this.connection.segmentBytes, segments);
   }
 
   /** Chooses the initial sequence number; the SYN takes it. */
@@ -213,15 +231,21 @@ export class Sender {
     if (this.scoreboard.count > 0) takeOldAcknowledgment(this, segment, nowMicros);
   }
 
+  /** Whether anything was ever to be sent: before that there is nothing that an acknowledgment could be about. */
+  get isAwake(): boolean {
+    return this.#output !== null;
+  }
+
   /** Sends what may be sent. False: the way down is blocked, come again at the next flush. */
   output(nowMicros: number): boolean {
-    return this.#output.run(nowMicros);
+    if (this.#output === null && this.unsentBytes === 0 && !this.finQueued) return true;
+    return (this.#output ?? this.#wake()).run(nowMicros);
   }
 
   /** The peer says that Congestion Experienced was seen: the window shrinks, once a round trip (RFC 3168 §6.1.2). */
   ecnEcho(nowMicros: number): void {
     if (this.#isTakingAck) this.#hasEcho = true;
-    else this.recovery.congestionMarked(nowMicros);
+    else if (this.isAwake) this.recovery.congestionMarked(nowMicros);
   }
 
   /** Whether the acknowledgment in hand says so; asked once. */
@@ -258,7 +282,7 @@ export class Sender {
 
   /** RFC 8985 §7.3. The probe goes out with the flush. */
   onTailLossTimeout(): void {
-    if (this.scoreboard.count > 0 && !this.recovery.isProbing) this.#output.isProbeDue = true;
+    if (this.#output !== null && this.scoreboard.count > 0 && !this.recovery.isProbing) this.#output.isProbeDue = true;
   }
 
   /**
@@ -266,7 +290,7 @@ export class Sender {
    * sending a byte into it, as Linux does: the answer is the same and there is no byte to take back.
    */
   onPersistTimeout(nowMicros: number): void {
-    if (this.unsentBytes === 0 && !(this.finQueued && !this.finSent)) return;
+    if (this.#output === null || (this.unsentBytes === 0 && !(this.finQueued && !this.finSent))) return;
     if (this.sndWnd > 0 && this.usableWindow > 0) {
       this.#output.overridesSilly = true;
     } else {
@@ -281,15 +305,15 @@ export class Sender {
   /** The path takes smaller packets only: what was sent in larger ones goes out again, without blame for congestion. */
   onSegmentSizeReduced(nowMicros: number): void {
     const { segmentBytes } = this.connection;
-    this.congestion.onSegmentSize(segmentBytes, this.config.initialWindowSegments);
+    this.#congestion?.onSegmentSize(segmentBytes, this.config.initialWindowSegments);
     this.scoreboard.cutOversize(segmentBytes);
-    this.recovery.onSegmentSizeReduced(nowMicros);
+    if (this.isAwake) this.recovery.onSegmentSizeReduced(nowMicros);
     if (this.scoreboard.count > 0) this.armRetransmit(nowMicros);
   }
 
   /** The path takes larger packets, or may: segments to come are larger. */
   onSegmentSizeRaised(): void {
-    this.congestion.onSegmentSize(this.connection.segmentBytes, this.config.initialWindowSegments);
+    this.#congestion?.onSegmentSize(this.connection.segmentBytes, this.config.initialWindowSegments);
   }
 
   /** Another controller takes over, with the window as it is. */
@@ -302,7 +326,15 @@ export class Sender {
       next.cwndBytes = before.cwndBytes;
       next.ssthreshBytes = before.ssthreshBytes;
     }
-    this.congestion = next;
+    this.#congestion = next;
+  }
+
+  #makeController(): CongestionController {
+    const { options, segmentBytes } = this.connection;
+    const controller = makeController(options.congestion);
+    if (this.#firstSegments > 0) controller.onSegmentSize(segmentBytes, this.#firstSegments);
+    this.#congestion = controller;
+    return controller;
   }
 
   /** Polls the NIC about acknowledged memory. */
@@ -318,6 +350,15 @@ export class Sender {
   clear(): void {
     this.queue.clear();
     this.scoreboard.clear();
+  }
+
+  /** Most connections of a large host are quiet: what only sending needs is made with the first that is to be sent. */
+  #wake(): Output {
+    this.scoreboard = new Scoreboard();
+    this.recovery = new LossRecovery(this, this.config.reorderingSegments);
+    this.windowUse = new WindowUse();
+    this.#output = new Output(this);
+    return this.#output;
   }
 
   /** Starts the retransmission timer unless it runs: also for what could not even be sent. */
@@ -343,7 +384,8 @@ export class Sender {
     const { connection, scoreboard, rtt, recovery, config } = this;
     const { timers } = connection;
     const isPossible = config.tailLossProbe && connection.sackEnabled && recovery.mayProbe && scoreboard.count > 0;
-    if (!isPossible || timers.runs(TIMER_REORDER)) {
+    // Not before the handshake is done (RFC 7413 sends early).
+    if (!isPossible || this.unaOffset < 0 || timers.runs(TIMER_REORDER)) {
       timers.stop(TIMER_TAIL_LOSS);
       return;
     }

@@ -15,6 +15,24 @@ const sample = new AckSample();
 
 /** An acceptable acknowledgment (SND.UNA =< SEG.ACK =< SND.NXT) of a synchronised connection. */
 export function takeAcknowledgment(sender: Sender, segment: Segment, nowMicros: number): void {
+  if (sender.isAwake) takeNews(sender, segment, nowMicros);
+  else takeQuietly(sender, segment, nowMicros);
+  sender.markedBytes = 0;
+  sender.probes = 0;
+  // A peer that answers is alive, even if it takes nothing for now: RFC 9293 §3.8.6.1.
+  if (sender.sndWnd === 0) sender.retries = 0;
+  const { timers } = sender.connection;
+  if (timers.runs(TIMER_PERSIST) && sender.sndWnd > 0 && !sender.isWindowTooSmall) timers.stop(TIMER_PERSIST);
+}
+
+/** Nothing was sent yet: only the window and the marks can be news. */
+function takeQuietly(sender: Sender, segment: Segment, nowMicros: number): void {
+  takeWindow(sender, segment);
+  sender.connection.ecn?.takeAck(sender.connection, segment, 0, 0, false, nowMicros);
+  sender.takesEcho();
+}
+
+function takeNews(sender: Sender, segment: Segment, nowMicros: number): void {
   const { scoreboard, recovery, connection, rtt } = sender;
   const { rate } = scoreboard;
   const acked = sequenceDifference(segment.acknowledgment, sender.sndUna);
@@ -39,20 +57,14 @@ export function takeAcknowledgment(sender: Sender, segment: Segment, nowMicros: 
   const isDubious = !found.isNews || found.sackedSegments > 0 || found.isDuplicateSack || recovery.state !== 'open';
   if (hadRecords ? isDubious : found.isDuplicateSack) recovery.takeAck(found, isDuplicate ? 1 : 0);
   if (isMarked) recovery.congestionMarked(nowMicros);
-  if (hadRecords && setsTimer) setTimers(sender, nowMicros);
+  recovery.ackedBytes = 0;
+  if (hadRecords && setsTimer && !found.keepsTimer) setTimers(sender, nowMicros);
   if (hadRecords) {
     const minRtt = Number.isFinite(rtt.minMicros) ? rtt.minMicros : 0;
     sample.intervalMicros = recovery.isReneging ? -1 : rate.finish(found, minRtt);
     sample.lostBytes = rate.lostBytes - lostBefore;
     sample.priorInFlightBytes = priorInFlight;
     controlCongestion(sender, acked, rate.lostSegments - lostSegmentsBefore);
-  }
-  sender.markedBytes = 0;
-  sender.probes = 0;
-  // A peer that answers is alive, even if it takes nothing for now: RFC 9293 §3.8.6.1.
-  if (sender.sndWnd === 0) sender.retries = 0;
-  if (connection.timers.runs(TIMER_PERSIST) && sender.sndWnd > 0 && !sender.isWindowTooSmall) {
-    connection.timers.stop(TIMER_PERSIST);
   }
 }
 
@@ -81,6 +93,7 @@ function begin(sender: Sender, segment: Segment, acked: number, nowMicros: numbe
   const { options } = segment;
   found.begin(nowMicros, recovery.recoveryPoint, Number.isFinite(rtt.minMicros) ? rtt.minMicros : 0);
   found.isAdvance = acked > 0;
+  recovery.ackedBytes = acked;
   found.priorUna = sndUna;
   found.priorHighest = connection.sackEnabled ? scoreboard.highestSacked(sndUna) : sndUna;
   if (!connection.timestampsEnabled || !options.hasTimestamps || options.timestampEcho === 0) return;
@@ -242,5 +255,4 @@ function controlCongestion(sender: Sender, acked: number, lostSegments: number):
   sample.sentInFlightBytes = found.sentInFlightBytes;
   sample.lostSinceSentBytes = scoreboard.rate.lostBytes - found.priorLostBytes;
   congestion.onAck(sample);
-  sender.windowUse.restart(found.nowMicros);
 }

@@ -2,7 +2,22 @@ import { ERRNO } from '../../core/errno.ts';
 import { finish } from './closing.ts';
 import type { TcpConnection } from './connection.ts';
 import { shrinkAfterTimeouts } from './path-mtu.ts';
-import { TIMER_DELAYED_ACK, TIMER_KEEPALIVE, TIMER_LINGER, TIMER_PERSIST, TIMER_REORDER, TIMER_RETRANSMIT, TIMER_TAIL_LOSS } from './timers.ts';
+import { isSynchronized } from './state.ts';
+import {
+  TIMER_DELAYED_ACK,
+  TIMER_KEEPALIVE,
+  TIMER_LINGER,
+  TIMER_PERSIST,
+  TIMER_REORDER,
+  TIMER_RETRANSMIT,
+  TIMER_TAIL_LOSS,
+} from './timers.ts';
+
+/** TCP_THIN_LINEAR_TIMEOUTS: for that many segments in flight at most, and that many timeouts. */
+const THIN_SEGMENTS = 4;
+const THIN_RETRIES = 6;
+/** Between two looks at a link that is full (TCP_RESOURCE_PROBE_INTERVAL). */
+const BLOCKED_RETRY_MICROS = 500_000;
 
 /** What each timer of a connection means. What it brings about goes out with the next flush. */
 export function timerExpired(connection: TcpConnection, row: number, nowMicros: number): void {
@@ -49,6 +64,16 @@ function retransmitTimeout(connection: TcpConnection, nowMicros: number): void {
   }
   if (sender.retries + 1 >= layer.config.doubtfulRetries) shrinkAfterTimeouts(connection, nowMicros); // RFC 8899 §4.3
   sender.onRetransmitTimeout(nowMicros);
+  if (options.thinLinearTimeouts && sender.retries <= THIN_RETRIES && isThin(connection)) {
+    sender.rtt.backoff = 0;
+    sender.armRetransmit(nowMicros);
+  }
+  if (connection.fastOpen?.isClient === true) layer.fastOpenClient.timedOut(connection, sender.retries, nowMicros);
+}
+
+/** So little in flight that fast retransmission can hardly work (tcp_stream_is_thin). */
+function isThin({ sender }: TcpConnection): boolean {
+  return sender.scoreboard.count < THIN_SEGMENTS && Number.isFinite(sender.congestion.ssthreshBytes);
 }
 
 function persistTimeout(connection: TcpConnection, nowMicros: number): void {
@@ -58,11 +83,26 @@ function persistTimeout(connection: TcpConnection, nowMicros: number): void {
   // own timeout makes no difference between them (RFC 5482 §1).
   const { userTimeoutMicros } = options;
   const isOverdue = userTimeoutMicros > 0 && nowMicros - connection.probingSinceMicros >= userTimeoutMicros;
-  if (isOverdue || sender.probes >= retryLimit(connection)) {
+  if (isOverdue || (sender.probes >= retryLimit(connection) && !connection.isWayBlocked)) {
     giveUp(connection);
     return;
   }
+  if (connection.isWayBlocked) {
+    sender.probes++;
+    connection.timers.set(TIMER_PERSIST, nowMicros + BLOCKED_RETRY_MICROS);
+    return;
+  }
   sender.onPersistTimeout(nowMicros);
+}
+
+/**
+ * The link takes nothing, and nothing is in flight whose timer would notice how long that has been so: only a user
+ * timeout minds.
+ */
+export function awaitWay(connection: TcpConnection, nowMicros: number): void {
+  const { timers, sender, options } = connection;
+  if (options.userTimeoutMicros === 0 || sender.scoreboard.count > 0 || !isSynchronized(connection.state)) return;
+  if (!timers.runs(TIMER_PERSIST)) timers.set(TIMER_PERSIST, nowMicros + BLOCKED_RETRY_MICROS);
 }
 
 /** RFC 9293 §3.8.3, R2. */

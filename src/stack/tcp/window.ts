@@ -10,6 +10,8 @@ const INITIAL_SHARE = 16;
 /** And more than the first flight only where so much is free that this part of it is enough. */
 const PLENTY_SHARE = 256;
 const MAX_FIELD = 0xffff;
+/** More than any window. */
+const NO_CLAMP = 0x7fff_ffff;
 
 /**
  * The receive window, and with it the guarantee that no payload is dropped for want of memory: over all connections of
@@ -26,7 +28,7 @@ export class ReceiveWindow {
   /** What may lie unread now; grows up to the largest buffer as the application reads. */
   limitBytes = 0;
   /** No window is larger than this (TCP_WINDOW_CLAMP). */
-  clampBytes: number = Number.POSITIVE_INFINITY;
+  clampBytes: number = NO_CLAMP;
   /** The shift count to offer, fixed by the first SYN: the smallest that can express the largest buffer (RFC 7323 §2.3). */
   offeredScale = 0;
   /** Shift count that we announced; 0 until the peer has agreed to scaling. */
@@ -69,7 +71,7 @@ export class ReceiveWindow {
 
   /** TCP_WINDOW_CLAMP; 0 lifts it. */
   clamp(bytes: number): void {
-    this.clampBytes = bytes > 0 ? bytes : Number.POSITIVE_INFINITY;
+    this.clampBytes = bytes > 0 ? bytes : NO_CLAMP;
     this.#chooseScale();
   }
 

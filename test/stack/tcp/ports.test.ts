@@ -69,8 +69,17 @@ test('ports are not predictable, and what others took in the meantime is skipped
 test('a port is in use only towards its own remote end', () => {
   const ports = new EphemeralPorts(40_000, 40_000, new SeededRandom(1));
   ports.taken(LOCAL, 40_000, REMOTE, 80);
-  assert.equal(ports.choose(LOCAL, REMOTE, 80, () => false), 0);
-  assert.equal(ports.choose(LOCAL, REMOTE, 81, () => true), 40_000);
+  assert.equal(
+    ports.choose(LOCAL, REMOTE, 80, () => false),
+    0,
+  );
+  assert.equal(
+    ports.choose(LOCAL, REMOTE, 81, () => true),
+    40_000,
+  );
   ports.released(LOCAL, 40_000, REMOTE, 80);
-  assert.equal(ports.choose(LOCAL, REMOTE, 80, () => true), 40_000);
+  assert.equal(
+    ports.choose(LOCAL, REMOTE, 80, () => true),
+    40_000,
+  );
 });

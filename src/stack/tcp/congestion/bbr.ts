@@ -266,7 +266,7 @@ export class Bbr implements CongestionController {
     const acked = sample.deliveredBytes;
     const minimum = MIN_WINDOW_SEGMENTS * this.#mssBytes;
     const cwnd = this.#recoveryWindow(model, sample);
-    if (this.#isConserving) return Math.max(cwnd, sample.inFlightBytes + acked);
+    if (this.#isConserving) return Math.max(cwnd, sample.inFlightBytes + acked, this.#mssBytes);
     const extra = this.#isPipeFull ? model.extraAckedBytes : 0;
     const target = this.#roundUp(model.productBytes() * this.#cwndGain + extra);
     if (this.#isPipeFull) return Math.max(Math.min(cwnd + acked, target), minimum);
