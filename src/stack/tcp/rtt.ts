@@ -1,7 +1,9 @@
 /** RFC 6298 §2.3: clock granularity G, in microseconds: our timestamps tick once a millisecond. */
 const GRANULARITY_MICROS = 1000;
 /** How long the shortest round trip is remembered (tcp_min_rtt_wlen): paths change. */
-const MIN_RTT_WINDOW_MICROS = 300_000_000;
+const MIN_RTT_WINDOW_MILLIS = 300_000;
+/** Longer than any round trip that is remembered. */
+const NO_RTT_MICROS = 0x7fff_ffff;
 
 /**
  * RFC 6298: smoothed round-trip time and the retransmission timeout that follows from it.
@@ -9,15 +11,16 @@ const MIN_RTT_WINDOW_MICROS = 300_000_000;
 export class RttEstimator {
   srttMicros = 0;
   rttvarMicros = 0;
+  /** In whole microseconds, as is what is made of it: a number with a fraction takes thrice the memory. */
   latestMicros = 0;
   samples = 0;
   /** Doublings since the last sample or new acknowledgment (RFC 6298 §5.5). */
   backoff = 0;
 
   /** The shortest of this window of time and of the one before it. */
-  #minMicros: number = Number.POSITIVE_INFINITY;
-  #previousMinMicros: number = Number.POSITIVE_INFINITY;
-  #windowStartMicros = 0;
+  #minMicros: number = NO_RTT_MICROS;
+  #previousMinMicros: number = NO_RTT_MICROS;
+  #windowStartMillis = 0;
   #rtoMicros: number;
   #minRtoMicros: number;
   #maxRtoMicros: number;
@@ -30,7 +33,8 @@ export class RttEstimator {
 
   /** The shortest round trip of the last five to ten minutes; Infinity before the first. */
   get minMicros(): number {
-    return Math.min(this.#minMicros, this.#previousMinMicros);
+    const micros = Math.min(this.#minMicros, this.#previousMinMicros);
+    return micros === NO_RTT_MICROS ? Number.POSITIVE_INFINITY : micros;
   }
 
   /** TCP_RTO_MIN_US, TCP_RTO_MAX_MS. */
@@ -55,7 +59,7 @@ export class RttEstimator {
    */
   sample(rttMicros: number, nowMicros = 0, latestMicros: number = rttMicros): void {
     const rtt = Math.max(rttMicros, 1);
-    this.latestMicros = Math.max(latestMicros, 1);
+    this.latestMicros = Math.min(Math.max(Math.round(latestMicros), 1), NO_RTT_MICROS - 1);
     this.samples++;
     this.#noteMin(this.latestMicros, nowMicros);
     if (this.samples === 1) {
@@ -72,8 +76,9 @@ export class RttEstimator {
   }
 
   #noteMin(rttMicros: number, nowMicros: number): void {
-    if (nowMicros - this.#windowStartMicros > MIN_RTT_WINDOW_MICROS) {
-      this.#windowStartMicros = nowMicros;
+    const nowMillis = Math.floor(nowMicros / 1000);
+    if (nowMillis - this.#windowStartMillis > MIN_RTT_WINDOW_MILLIS) {
+      this.#windowStartMillis = nowMillis;
       this.#previousMinMicros = this.#minMicros;
       this.#minMicros = rttMicros;
     } else if (rttMicros < this.#minMicros) {
