@@ -1,11 +1,19 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { debianSource, parseAptSources } from '../testing/packetdrill/apt-sources.ts';
 import { NOT_APPLICABLE } from '../testing/packetdrill/not-applicable.ts';
-import { regressions, renderTable, totals, type Outcome, type TableRow } from '../testing/packetdrill/result-table.ts';
+import {
+  changedSince,
+  regressions,
+  renderTable,
+  totals,
+  type Outcome,
+  type TableRow,
+} from '../testing/packetdrill/result-table.ts';
 import { runScript, scriptModes } from '../testing/packetdrill/run-script.ts';
 import { IP_MODES, type IpMode } from '../testing/packetdrill/settings.ts';
 import { projectRoot } from '../testing/project.ts';
@@ -50,11 +58,14 @@ function main(): number {
   const rows = names.toSorted().map((name) => play(folder, name));
   const { pass, fail, notApplicable } = totals(rows);
   process.stdout.write(`${rows.length} scripts: ${pass} pass, ${fail} fail, ${notApplicable} do not apply\n`);
-  const lost = existsSync(PAGE) ? regressions(readFileSync(PAGE, 'utf8'), rows) : [];
+  const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '';
+  const lost = regressions(page, rows);
   if (values.write === true) {
     writeFileSync(PAGE, renderTable(rows, kernelVersion(folder)));
     return 0;
   }
+  const changed = changedSince(page, rows).length;
+  if (changed > 0) process.stdout.write(`${changed} have changed since docs/packetdrill.md was written: --write\n`);
   for (const entry of lost) process.stdout.write(`${entry}: docs/packetdrill.md says that it passes\n`);
   return lost.length === 0 ? 0 : 1;
 }
@@ -76,7 +87,11 @@ function play(folder: string, name: string): TableRow {
   if (values.quiet !== true) {
     process.stdout.write(`${name.padEnd(78)} ${[...outcomes.values()].join(' ')}${why === '' ? '' : `  ${why}`}\n`);
   }
-  return { script: name, outcomes, reason: why };
+  return { script: name, text: shortHash(text), outcomes, reason: why };
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
 }
 
 /** The folder of the scripts in the cache, which is filled first if it has to be. */

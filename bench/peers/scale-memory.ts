@@ -1,7 +1,8 @@
 /**
  * What idle connections cost, in a process of their own: `scale-memory.js LEVEL END COUNT [classes]`. LEVEL is `tcp`
- * (TcpLayer) or `socket` (Host); END is `connect`, `accept` (against a peer that remembers nothing) or `cable` (both
- * ends in this process). Answers one line of JSON.
+ * (TcpLayer) or `socket` (Host); END is `connect`, `accept` (against a peer that remembers nothing), `cable` (both ends
+ * in this process, the cost of one) or `used` (the same, and each end has sent something; `tcp` only). Answers one line
+ * of JSON.
  */
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,12 +12,12 @@ import { SeededRandom } from '../../src/core/random.ts';
 import { openHost, type Host, type Listener } from '../../src/index.ts';
 import { cablePair } from '../../src/link/cable.ts';
 import type { Link } from '../../src/link/link.ts';
+import { HostRegion } from '../../src/memory/region.ts';
 import { Nic } from '../../src/nic/nic.ts';
 import { Stack } from '../../src/stack/stack.ts';
+import type { TcpConnection } from '../../src/stack/tcp/connection.ts';
 import { IpAddress, parsePrefix } from '../../src/wire/address.ts';
 import { ScriptedPeer } from './scripted-peer.ts';
-
-export type End = 'connect' | 'accept' | 'cable';
 
 /** Bytes in use, after a collection. */
 interface Use {
@@ -33,11 +34,13 @@ const THERE = '10.9.0.2';
 const FIRST_PORT = 5000;
 const PORTS = 8;
 const BATCH = 256;
+const USED_BYTES = 1000;
 const POOL_BYTES = 64 << 20;
 const MAC: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 1);
 
 const [level = 'tcp', end = 'connect', countText = '100000', wantsClasses] = process.argv.slice(2);
 const count = Number(countText);
+const isCable = end === 'cable' || end === 'used';
 const tcp = { connectionLimit: 2 * count + 1000, resetsPerSecond: 1000 };
 
 async function use(): Promise<Use> {
@@ -106,10 +109,11 @@ async function atLayer(): Promise<[Use, Use]> {
   let used = 0;
   const peer = new ScriptedPeer(THERE, HERE, MAC);
   const cable = cablePair({ frames: 4096 });
-  const here = simulatedStack(end === 'cable' ? cable[0] : peer, HERE, random, MAC);
+  const here = simulatedStack(isCable ? cable[0] : peer, HERE, random, MAC);
   const there = simulatedStack(cable[1], THERE, random, Uint8Array.of(2, 0, 0, 0, 0, 2));
-  const stacks = end === 'cable' ? [here, there] : [here];
-  const accepting = end === 'cable' ? there : here;
+  const stacks = isCable ? [here, there] : [here];
+  const accepting = isCable ? there : here;
+  const data = new HostRegion(USED_BYTES);
   const listeners = Array.from({ length: PORTS }, (_, i) =>
     accepting.tcp.listen({ address: null, port: FIRST_PORT + i, backlog: 4096, pool: accepting.nic.hostPool }),
   );
@@ -136,6 +140,14 @@ async function atLayer(): Promise<[Use, Use]> {
     run(clock, stacks, isDone);
     run(clock, stacks, () => peer.waiting === 0 && stacks.every((stack) => stack.nic.link.pollAt() > 0));
     if (!isDone()) throw new Error(`${accepted} of ${wanted} were accepted`);
+    if (end !== 'used') return;
+    const fresh = held.slice(used - 2 * (last - first), used) as TcpConnection[];
+    for (const connection of fresh) connection.send(data, 0, USED_BYTES);
+    run(clock, stacks, () => fresh.every((connection) => connection.receiveQueue.bytes === USED_BYTES));
+    for (const connection of fresh) {
+      connection.receiveQueue.clear();
+      connection.consumed(USED_BYTES, clock.nowMicros());
+    }
   };
 
   const all = (first: number, last: number): void => {
@@ -188,7 +200,7 @@ async function atSocket(): Promise<[Use, Use]> {
 }
 
 const [before, after] = await (level === 'tcp' ? atLayer() : atSocket());
-const ends = end === 'cable' ? 2 * count : count;
+const ends = isCable ? 2 * count : count;
 const classes = [...after.classes].map(([name, { count: number, bytes }]) => {
   const was = before.classes.get(name) ?? { count: 0, bytes: 0 };
   return { name, count: (number - was.count) / ends, bytes: (bytes - was.bytes) / ends };

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { debianSource, parseAptSources } from '../../testing/packetdrill/apt-sources.ts';
 import { CodeError, runCode } from '../../testing/packetdrill/assertion.ts';
-import { passesOf, regressions, renderTable, totals, type TableRow } from '../../testing/packetdrill/result-table.ts';
+import {
+  changedSince,
+  passesOf,
+  regressions,
+  renderTable,
+  totals,
+  type TableRow,
+} from '../../testing/packetdrill/result-table.ts';
 import { runCommand, type ShellHost } from '../../testing/packetdrill/shell.ts';
 import { sysctl } from '../../testing/packetdrill/sysctl.ts';
 
@@ -137,6 +144,7 @@ void test('the table: totals, and what no longer passes', () => {
   const rows: TableRow[] = [
     {
       script: 'a.pkt',
+      text: '0a',
       outcomes: new Map([
         ['ipv4', 'pass'],
         ['ipv6', 'pass'],
@@ -145,23 +153,25 @@ void test('the table: totals, and what no longer passes', () => {
     },
     {
       script: 'b.pkt',
+      text: '0b',
       outcomes: new Map([
         ['ipv4', 'pass'],
         ['ipv6', 'fail'],
       ]),
       reason: '7: expected <a|b>',
     },
-    { script: 'c.pkt', outcomes: new Map([['ipv4', 'n/a']]), reason: 'of Linux' },
+    { script: 'c.pkt', text: '0c', outcomes: new Map([['ipv4', 'n/a']]), reason: 'of Linux' },
   ];
   assert.deepEqual(totals(rows), { pass: 1, fail: 1, notApplicable: 1 });
   const page = renderTable(rows, '7.2');
   assert.match(page, /\*\*1 of 3 pass\*\*/);
   assert.match(page, /7: expected &lt;a\\\|b> \|/);
-  assert.deepEqual([...passesOf(page)], ['a.pkt ipv4', 'a.pkt ipv6', 'b.pkt ipv4']);
+  assert.deepEqual([...passesOf(page)], ['a.pkt 0a ipv4', 'a.pkt 0a ipv6', 'b.pkt 0b ipv4']);
   assert.deepEqual(regressions(page, rows), []);
   const worse: TableRow[] = [
     {
       script: 'a.pkt',
+      text: '0a',
       outcomes: new Map([
         ['ipv4', 'fail'],
         ['ipv6', 'pass'],
@@ -169,5 +179,10 @@ void test('the table: totals, and what no longer passes', () => {
       reason: 'x',
     },
   ];
-  assert.deepEqual(regressions(page, worse), ['a.pkt ipv4']);
+  assert.deepEqual(regressions(page, worse), ['a.pkt 0a ipv4']);
+  assert.deepEqual(changedSince(page, rows), []);
+  // Another text is another script: nothing is said of it but that it is one.
+  const later = worse.map((row) => ({ ...row, text: '0d' }));
+  assert.deepEqual(regressions(page, later), []);
+  assert.deepEqual(changedSince(page, later), ['a.pkt 0a', 'b.pkt 0b']);
 });

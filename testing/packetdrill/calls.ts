@@ -251,7 +251,7 @@ function write(
   const socket = calls.socket(descriptor);
   if (isNull(buffer) && length > 0) return () => -ERRNO.EFAULT;
   if ((flags & MSG_FASTOPEN) !== 0) return sendFastOpen(socket, length, flags, host);
-  const isDeferred = socket.connection?.fastOpen?.isDeferred === true;
+  const isDeferred = socket.awaitsSynData;
   const isWaiting = !socket.isNonBlocking && (flags & MSG_DONTWAIT) === 0;
   const attempt = sending(socket, length, flags);
   return isDeferred ? opened(socket, isWaiting, attempt) : attempt;
@@ -262,8 +262,7 @@ function sendFastOpen(socket: ScriptSocket, length: number, flags: number, host:
   const rest = flags & ~MSG_FASTOPEN;
   const isWaiting = !socket.isNonBlocking && (flags & MSG_DONTWAIT) === 0;
   if (socket.connection !== null) {
-    const isDeferred = socket.connection.fastOpen?.isDeferred === true;
-    if (socket.isOpening && !isWaiting && !isDeferred) return () => -ERRNO.EALREADY;
+    if (socket.isOpening && !isWaiting && !socket.awaitsSynData) return () => -ERRNO.EALREADY;
     return opened(socket, isWaiting, sending(socket, length, rest));
   }
   let attempt: Attempt | null = null;
@@ -288,8 +287,6 @@ function opened(socket: ScriptSocket, isWaiting: boolean, attempt: Attempt): Att
     const errno = isOpen ? 0 : socket.takeErrno();
     if (errno < 0) return errno;
     isOpen ||= !socket.isOpening;
-    const isDeferred = socket.connection?.fastOpen?.isDeferred === true;
-    if (written === null && socket.isOpening && !isDeferred && isWaiting) return BLOCKED;
     written ??= attempt();
     if (written === null || written < 0 || !isWaiting) return written;
     return socket.isOpening ? BLOCKED : written;

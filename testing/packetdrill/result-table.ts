@@ -5,6 +5,8 @@ export type Outcome = 'pass' | 'fail' | 'n/a';
 /** What became of one script, in each mode that it is for. */
 export interface TableRow {
   script: string;
+  /** The first digits of its text's SHA-256: Debian's package moves on, and a changed script is another one. */
+  text: string;
   outcomes: ReadonlyMap<IpMode, Outcome>;
   /** Why it does not pass, or is not played; '' where it passes. */
   reason: string;
@@ -17,12 +19,12 @@ const SYMBOLS: Readonly<Record<Outcome, string>> = { pass: 'pass', fail: '**fail
 export function renderTable(rows: readonly TableRow[], kernelVersion: string): string {
   const counts = totals(rows);
   const header = [...IP_MODES.map((mode) => ` ${mode} |`)].join('');
-  const lines = rows.map(({ script, outcomes, reason }) => {
+  const lines = rows.map(({ script, text, outcomes, reason }) => {
     const cells = IP_MODES.map((mode) => {
       const outcome = outcomes.get(mode);
       return ` ${outcome === undefined ? NOT_FOR_MODE : SYMBOLS[outcome]} |`;
     });
-    return `| \`${script}\` |${cells.join('')} ${escape(reason)} |`;
+    return `| \`${script}\` | ${text} |${cells.join('')} ${escape(reason)} |`;
   });
   return `# Linux's packetdrill scripts
 
@@ -32,10 +34,10 @@ when it runs; none of them is part of this project. This page is written by \`to
 Scripts of Linux ${kernelVersion}: **${counts.pass} of ${rows.length} pass** in every IP mode that they are for, ${counts.fail} fail, ${counts.notApplicable} do not
 apply. An empty cell: the script is for other modes. A burst of segments is compared as a stream cut at segments' ends,
 for how it is cut into frames is the network card's affair; so PSH counts only where a write ends, and the window only
-where the script names it.
+where the script names it. *Text* tells a script from a later version of it.
 
-| script |${header} why not |
-| --- |${' --- |'.repeat(IP_MODES.length)} --- |
+| script | text |${header} why not |
+| --- | --- |${' --- |'.repeat(IP_MODES.length)} --- |
 ${lines.join('\n')}
 `;
 }
@@ -52,29 +54,38 @@ export function totals(rows: readonly TableRow[]): { pass: number; fail: number;
   return { pass, notApplicable, fail: rows.length - pass - notApplicable };
 }
 
-/** Of a committed page: which scripts pass, as `script mode`. */
+/** Of a committed page: which scripts pass, as `script text mode`. */
 export function passesOf(page: string): Set<string> {
   const passes = new Set<string>();
   for (const line of page.split('\n')) {
     const cells = line.split('|').map((cell) => cell.trim());
     const script = /^`(\S+)`$/.exec(cells[1] ?? '')?.[1];
     if (script === undefined) continue;
-    for (const [index, mode] of IP_MODES.entries()) if (cells[2 + index] === 'pass') passes.add(`${script} ${mode}`);
+    for (const [index, mode] of IP_MODES.entries()) {
+      if (cells[3 + index] === 'pass') passes.add(`${script} ${cells[2]} ${mode}`);
+    }
   }
   return passes;
 }
 
-/** What the page says passes and does not: `script mode`. */
+/** What the page says passes and, with the same text, does not: `script text mode`. */
 export function regressions(page: string, rows: readonly TableRow[]): string[] {
-  const passing = new Set<string>();
-  const played = new Set<string>();
-  for (const { script, outcomes } of rows) {
+  const lost: string[] = [];
+  const passes = passesOf(page);
+  for (const { script, text, outcomes } of rows) {
     for (const [mode, outcome] of outcomes) {
-      played.add(`${script} ${mode}`);
-      if (outcome === 'pass') passing.add(`${script} ${mode}`);
+      const entry = `${script} ${text} ${mode}`;
+      if (outcome !== 'pass' && passes.has(entry)) lost.push(entry);
     }
   }
-  return [...passesOf(page)].filter((entry) => played.has(entry) && !passing.has(entry));
+  return lost;
+}
+
+/** Scripts of the page that are not among those played, or have changed: nothing is said about them. */
+export function changedSince(page: string, rows: readonly TableRow[]): string[] {
+  const played = new Set(rows.map(({ script, text }) => `${script} ${text}`));
+  const listed = [...passesOf(page)].map((entry) => entry.split(' ').slice(0, 2).join(' '));
+  return [...new Set(listed)].filter((entry) => !played.has(entry));
 }
 
 function escape(text: string): string {

@@ -27,6 +27,10 @@ sysctl -q net.ipv4.tcp_slow_start_after_idle=0 net.ipv4.tcp_early_retrans=4 net.
 sysctl -q net.ipv4.tcp_pacing_ss_ratio=200 net.ipv4.tcp_pacing_ca_ratio=120 net.ipv4.tcp_fastopen=0x3
 sysctl -q net.ipv4.tcp_fastopen_key=a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4 net.ipv4.tcp_syncookies=1`;
 
+/** The scripts that packetdrill itself brings have theirs in a folder `common`: each listener takes part in Fast Open. */
+const COMMON_DEFAULTS = `${DEFAULTS}
+sysctl -q net.ipv4.tcp_fastopen=0x70403`;
+
 const MICROS_PER_SECOND = 1e6;
 
 /**
@@ -55,7 +59,7 @@ function runLine(line: string, host: ShellHost): string | null {
   const name = program!.split('/').at(-1)!;
   switch (name) {
     case 'defaults.sh':
-      return runCommand(DEFAULTS, host);
+      return runCommand(program!.endsWith('common/defaults.sh') ? COMMON_DEFAULTS : DEFAULTS, host);
     case 'sysctl':
     case 'set_sysctls.py':
       return assignments(rest, host);

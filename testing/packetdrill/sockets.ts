@@ -98,7 +98,7 @@ export class ScriptSocket {
   connect(): CallResult {
     const { connection } = this;
     if (connection === null) return this.#begin(this.#options.fastOpenConnect);
-    if (connection.fastOpen?.isDeferred === true) return 0;
+    if (this.awaitsSynData) return 0;
     if (connection.errno !== 0) return this.takeErrno();
     const { state } = connection;
     if (state === 'SYN-SENT' || state === 'SYN-RECEIVED') {
@@ -130,11 +130,13 @@ export class ScriptSocket {
     const from = connection.queuedOffset;
     const admitted = this.#admission === null ? length : this.#admission.admit(connection, length);
     const accepted = admitted === 0 ? 0 : this.#queue(connection, admitted, admitted < length ? 0 : flags);
-    connection.wantsSpace ||= accepted < length;
+    const isWaiting = !this.isNonBlocking && (flags & MSG_DONTWAIT) === 0;
+    // Who does not wait has nothing to do with the end of the handshake.
+    connection.wantsSpace = accepted < length && (isWaiting || !isUnderWay);
     if (accepted === 0) {
       connection.touch();
       this.#network.settle();
-      return this.isNonBlocking || (flags & MSG_DONTWAIT) !== 0 ? -ERRNO.EAGAIN : BLOCKED;
+      return isWaiting ? BLOCKED : -ERRNO.EAGAIN;
     }
     const end = from + accepted;
     if ((flags & MSG_ZEROCOPY) !== 0 && this.isZeroCopyAllowed) this.errors.addZeroCopy(end);
@@ -191,6 +193,13 @@ export class ScriptSocket {
     this.connection.handshake.release();
     this.#network.settle();
     return this.isNonBlocking ? -ERRNO.EINPROGRESS : BLOCKED;
+  }
+
+  /** The SYN has yet to go out, with what is written first (RFC 7413 §4.2.1). */
+  get awaitsSynData(): boolean {
+    const { connection } = this;
+    if (connection?.state !== 'SYN-SENT' || connection.fastOpen?.isDeferred !== true) return false;
+    return connection.handshake.firstSentMicros < 0;
   }
 
   /** Waits for a handshake that took data along, as a blocking writer does. */

@@ -23,6 +23,8 @@ export class Output {
   #smallOffset = -1;
   /** Segments of new data sent in this run. */
   #newSegments = 0;
+  /** The application waited for room in the send buffer when the last run ended. */
+  #wasWaiting = false;
   readonly #sender: Sender;
 
   constructor(sender: Sender) {
@@ -64,9 +66,12 @@ export class Output {
     }
     // One probe an episode.
     if (this.#newSegments > 0 && !sender.recovery.isProbing) sender.scheduleProbe(nowMicros, false);
-    if (unsentBytes < connection.segmentBytes && hasRoom && !scoreboard.hasLostToSend) {
+    // An application that waits for room in the send buffer is not what holds back, nor one that has just been told of it.
+    const isWaiting = connection.wantsSpace;
+    if (unsentBytes < connection.segmentBytes && hasRoom && !scoreboard.hasLostToSend && !isWaiting && !this.#wasWaiting) {
       scoreboard.rate.markLimited(sender.pipeBytes);
     }
+    this.#wasWaiting = isWaiting;
   }
 
   /** RFC 8985 §7.3: one segment, new if there is one, beyond the window if need be; else the last one again. */

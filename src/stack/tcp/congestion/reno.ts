@@ -50,7 +50,7 @@ export class Reno implements CongestionController {
     if (isRepeated) return; // RFC 5681 §3.1: held constant
     this.#priorCwndBytes = this.cwndBytes;
     this.#priorSsthreshBytes = this.ssthreshBytes;
-    // RFC 5681 §3.1 (4); what limited transmit has sent beyond the window does not count (§3.2 step 2).
+    // RFC 5681 §3.1 (4); what limited transmit (RFC 3042) has sent beyond it does not count.
     const flightBytes = Math.min(inFlightBytes, this.cwndBytes);
     this.ssthreshBytes = Math.max(Math.floor(flightBytes / 2), 2 * this.#mssBytes);
     this.#ackedBytes = 0;
