@@ -94,6 +94,7 @@ export function checkQuiet(end: TcpEnd, where: string): void {
   assert.equal(end.layer.pollAt(), Number.POSITIVE_INFINITY, `${where}: work left`);
   assert.equal(end.pool.promisedBytes, 0, `${where}: bytes still promised`);
   assert.equal(end.pool.sharers, 0, `${where}: sharers left`);
+  assert.equal(end.pool.waiters, 0, `${where}: waiters left`);
   assert.equal(end.landing.foreignReferences, 0, `${where}: pages not returned`);
   assert.equal(end.ip.framesOpen, 0, `${where}: frames open`);
 }

@@ -67,12 +67,17 @@ async function classSizes(): Promise<Use['classes']> {
   await once(stream, 'end');
   const { snapshot, nodes, strings } = JSON.parse(Buffer.concat(parts).toString()) as Snapshot;
   const fields = snapshot.meta.node_fields;
-  const [type, name, size] = ['type', 'name', 'self_size'].map((field) => fields.indexOf(field)) as [number, number, number];
+  const [type, name, size] = ['type', 'name', 'self_size'].map((field) => fields.indexOf(field)) as [
+    number,
+    number,
+    number,
+  ];
   const types = snapshot.meta.node_types[0];
   const found: Use['classes'] = new Map();
   for (let at = 0; at < nodes.length; at += fields.length) {
     const kind = types[nodes[at + type]!]!;
-    const isNamed = kind === 'object' || kind === 'native' || kind === 'array' || kind === 'hidden' || kind === 'closure';
+    const isNamed =
+      kind === 'object' || kind === 'native' || kind === 'array' || kind === 'hidden' || kind === 'closure';
     const key = isNamed ? `${kind} ${strings[nodes[at + name]!]}` : kind;
     const entry = found.get(key) ?? { count: 0, bytes: 0 };
     entry.count++;

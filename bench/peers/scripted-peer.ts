@@ -7,7 +7,13 @@ import { flattenFrame, scatterFrame } from '../../src/link/copy.ts';
 import { FRAME_CHECKSUM_VALID, type FrameList, type Link, type LinkOffloads } from '../../src/link/link.ts';
 import { IpAddress } from '../../src/wire/address.ts';
 import { ARP_BYTES, ARP_REPLY, ARP_SENDER_IP_OFFSET, emitArp } from '../../src/wire/arp.ts';
-import { emitEthernet, ETHERNET_HEADER_BYTES, ETHERTYPE_ARP, ETHERTYPE_IPV4, etherType } from '../../src/wire/ethernet.ts';
+import {
+  emitEthernet,
+  ETHERNET_HEADER_BYTES,
+  ETHERTYPE_ARP,
+  ETHERTYPE_IPV4,
+  etherType,
+} from '../../src/wire/ethernet.ts';
 import { emitIpv4, fillIpv4Checksum, IPV4_HEADER_BYTES, ipv4TotalBytes } from '../../src/wire/ipv4.ts';
 import { PROTOCOL_TCP } from '../../src/wire/protocols.ts';
 import {

@@ -1,5 +1,5 @@
-/** Larger stores are left to the garbage collector, and so is what is more than this of one size. */
-const MAX_KEPT_CAPACITY = 1024;
+/** What is kept in all, as capacity: more is left to the garbage collector. */
+const MAX_KEPT_CAPACITY = 65_536;
 const MAX_KEPT = 256;
 
 /**
@@ -10,6 +10,7 @@ export class Spares<T extends { readonly capacity: number }> {
   /** By the logarithm of the capacity. */
   readonly #kept: T[][] = [];
   readonly #make: (capacity: number) => T;
+  #keptCapacity = 0;
 
   constructor(make: (capacity: number) => T) {
     this.#make = make;
@@ -17,14 +18,19 @@ export class Spares<T extends { readonly capacity: number }> {
 
   /** One of this capacity, in whatever state it was given back. */
   take(capacity: number): T {
-    return this.#kept[31 - Math.clz32(capacity)]?.pop() ?? this.#make(capacity);
+    const kept = this.#kept[31 - Math.clz32(capacity)]?.pop();
+    if (kept === undefined) return this.#make(capacity);
+    this.#keptCapacity -= capacity;
+    return kept;
   }
 
   /** Takes one back; it must not refer to anything any more. */
   keep(store: T): void {
     const { capacity } = store;
-    if (capacity === 0 || capacity > MAX_KEPT_CAPACITY) return;
+    if (capacity === 0 || this.#keptCapacity + capacity > MAX_KEPT_CAPACITY) return;
     const kept = (this.#kept[31 - Math.clz32(capacity)] ??= []);
-    if (kept.length < MAX_KEPT) kept.push(store);
+    if (kept.length === MAX_KEPT) return;
+    kept.push(store);
+    this.#keptCapacity += capacity;
   }
 }

@@ -108,10 +108,6 @@ export class TimerWheel {
     return this.#nowHigh * HALF + startIn(this.#nowLow, level, group);
   }
 
-  slotOf(id: number): number {
-    return this.#slots[id]!;
-  }
-
   /** The entry placed first into a slot, or -1. */
   firstIn(slot: number): number {
     const node = this.#next[slot]!;

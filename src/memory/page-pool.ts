@@ -59,6 +59,8 @@ export class PagePool {
   promisedBytes = 0;
   /** Connections whose window follows this pool. Kept by the same. */
   sharers = 0;
+  /** Of these, how many have less of it than they are entitled to. Kept by the same. */
+  waiters = 0;
 
   readonly #references: Int32Array;
   readonly #free: Int32Array;

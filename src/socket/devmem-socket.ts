@@ -109,11 +109,11 @@ export abstract class DevmemSocket {
   /** `IPv4` or `IPv6`, as node:net says it. */
   abstract readonly family: 'IPv4' | 'IPv6';
   #counters: SocketCounters | null = null;
+  #duplex: DevmemDuplex | null = null;
 
   get counters(): SocketCounters {
     return (this.#counters ??= new SocketCounters());
   }
-  #duplex: DevmemDuplex | null = null;
 
   /** Opens when data, FIN or an error has arrived. */
   abstract readonly readable: Gate;

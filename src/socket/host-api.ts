@@ -42,6 +42,11 @@ export interface ListenOptions extends SignalOptions {
   into?: RxBinding;
   /** Connections that wait to be accepted, 128 by default. */
   backlog?: number;
+  /**
+   * TCP Fast Open (RFC 7413): how many connections at once may bring data with their SYN before their address is proved;
+   * 0: none. As the option TCP_FASTOPEN. What such a SYN says may come twice: only for requests that can be repeated.
+   */
+  fastOpen?: number;
   /** Socket options of the listener, which the connections that it accepts inherit. */
   options?: SocketOptionInputs;
 }
@@ -54,6 +59,12 @@ export interface ConnectOptions extends SignalOptions {
   into?: RxBinding;
   localAddress?: string;
   localPort?: number;
+  /**
+   * TCP Fast Open (RFC 7413): once a cookie of that host is known, `connect` resolves at once, and the SYN takes along
+   * the first of what is written then, which saves a round trip; it leaves with the first write or read. Without a cookie
+   * it asks for one and resolves when connected. A failure shows at the write or read. As TCP_FASTOPEN_CONNECT.
+   */
+  fastOpen?: boolean;
   /** Socket options that hold from the SYN on. */
   options?: SocketOptionInputs;
 }
@@ -142,9 +153,9 @@ export interface Host extends AsyncDisposable {
   bindTx(memory: DeviceMemory): Promise<TxBinding>;
   /** Steers flows to queues. `listen` and `connect` do so themselves. */
   steer(rule: SteerRule): SteeringHandle;
-  /** @throws DevmemError EADDRINUSE, EADDRNOTAVAIL, ENETDOWN (the link is gone) */
+  /** @throws DevmemError EADDRINUSE, EADDRNOTAVAIL, EOPNOTSUPP (Fast Open is switched off), ENETDOWN (the link is gone) */
   listen(options: ListenOptions): Promise<Listener>;
-  /** @throws DevmemError ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, ENETDOWN */
+  /** @throws DevmemError ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EOPNOTSUPP, ENETDOWN */
   connect(options: ConnectOptions): Promise<DevmemSocket>;
   /** Plain JSON: what the dashboard and the tools show. */
   stats(): HostStats;

@@ -10,6 +10,7 @@ import type { Nic } from '../nic/nic.ts';
 import type { SteeringRule } from '../nic/steering.ts';
 import type { Stack } from '../stack/stack.ts';
 import type { TcpConnection } from '../stack/tcp/connection.ts';
+import { FAST_OPEN_SERVER } from '../stack/tcp/fast-open.ts';
 import type { SocketOptions } from '../stack/tcp/options.ts';
 import { IpAddress } from '../wire/address.ts';
 import { unwatchAbort, watchAbort } from './abort-watch.ts';
@@ -124,7 +125,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
         port: checkPort(options.port, 0),
         backlog: options.backlog ?? DEFAULT_BACKLOG,
         pool,
-        ...this.#optionsOf(options.options, 'listen'),
+        ...this.#optionsOf(this.#listenInputs(options), 'listen'),
       });
       const { port } = listener;
       try {
@@ -158,7 +159,7 @@ export class UserHost implements Host, SocketHost, ListeningHost {
         local: options.localAddress === undefined ? null : this.#ownAddress(options.localAddress),
         localPort: options.localPort ?? 0,
         pool,
-        ...this.#optionsOf(options.options, 'connect'),
+        ...this.#optionsOf(connectInputs(options), 'connect'),
       },
       this.nowMicros(),
     );
@@ -344,6 +345,16 @@ export class UserHost implements Host, SocketHost, ListeningHost {
     return inputs === undefined ? {} : { options: makeOptions(inputs, this.stack.tcp.config, where) };
   }
 
+  #listenInputs({ options, fastOpen }: ListenOptions): SocketOptionInputs | undefined {
+    if (fastOpen === undefined || (fastOpen === 0 && options === undefined)) return options;
+    if (fastOpen !== 0 && (this.stack.tcp.config.fastOpen & FAST_OPEN_SERVER) === 0) {
+      throw errnoError(ERRNO.EOPNOTSUPP, 'listen: Fast Open is switched off', {
+        hint: 'open the host with tcp: { fastOpen: 3 }, or leave fastOpen out',
+      });
+    }
+    return { ...options, TCP_FASTOPEN: fastOpen };
+  }
+
   #ownAddress(text: string): IpAddress {
     const address = IpAddress.parse(text);
     if (address === null) throw invalidArgument(`${text} is not an IP address`);
@@ -372,6 +383,10 @@ export class UserHost implements Host, SocketHost, ListeningHost {
       throw error;
     }
   }
+}
+
+function connectInputs({ options, fastOpen }: ConnectOptions): SocketOptionInputs | undefined {
+  return fastOpen === undefined ? options : { ...options, TCP_FASTOPEN_CONNECT: fastOpen };
 }
 
 /** @returns what takes the signal's hands off the listener. */

@@ -188,9 +188,13 @@ export class UserSocket extends DevmemSocket implements Settling {
     if (this.#ended) this.#forgetIfEmpty();
   }
 
-  /** Resolves when the handshake is done. @throws DevmemError ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ... */
+  /**
+   * Resolves when the handshake is done, or waits for what is to go with it (Fast Open).
+   * @throws DevmemError ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ...
+   */
   async connected(signal?: AbortSignal): Promise<void> {
     const { connection } = this;
+    if (connection.fastOpen?.isDeferred === true) return;
     while (connection.state === 'SYN-SENT' || connection.state === 'SYN-RECEIVED') await this.#changed(signal);
     if (connection.errno === 0 && connection.state !== 'CLOSED') return;
     const errno = connection.errno || ERRNO.ECONNABORTED;
@@ -202,10 +206,12 @@ export class UserSocket extends DevmemSocket implements Settling {
   }
 
   recvmsgSync(message: Message, flags: number = MSG_SOCK_DEVMEM): number {
+    if (this.connection.state === 'SYN-SENT') this.#openNow();
     return this.#receiving().recvmsg(message, flags, this);
   }
 
   read(target: Uint8Array): number {
+    if (this.connection.state === 'SYN-SENT') this.#openNow();
     return this.#receiving().read(target);
   }
 
@@ -293,6 +299,7 @@ export class UserSocket extends DevmemSocket implements Settling {
   }
 
   setOption<Name extends SocketOptionName>(name: Name, value: SocketOptionInput<Name>): void {
+    if (this.closed) throw this.failure(-ERRNO.EBADF, 'setsockopt');
     const verdict = this.connection.setOption(name, value, this.#host.nowMicros());
     checkSet(verdict, name, value, this.#where('setsockopt'));
     this.#host.kick();
@@ -335,6 +342,12 @@ export class UserSocket extends DevmemSocket implements Settling {
     if (!this.#isRef) return;
     this.#isRef = false;
     if (this.#holds) this.#host.engine.drop();
+  }
+
+  /** Who reads waits for the peer, which knows nothing of us while the SYN waits for data. */
+  #openNow(): void {
+    this.connection.openNow();
+    this.#host.kick();
   }
 
   /** Resolves after the next event. */
@@ -434,11 +447,7 @@ export class UserSocket extends DevmemSocket implements Settling {
       this.#progress?.open();
     }, timeoutMs);
     try {
-      while (!wait.isOver && !this.#isFinAcknowledged()) {
-        // The stack makes no event of this: look again after each of its turns.
-        this.tcpEvent(this.connection, 0);
-        await this.#changed(signal);
-      }
+      while (!wait.isOver && !this.#isFinAcknowledged()) await this.#changed(signal);
     } finally {
       clearTimeout(timer);
     }

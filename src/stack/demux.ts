@@ -174,5 +174,7 @@ function hasKey(flow: Flow, key: Int32Array): boolean {
 }
 
 function emptySlots<T>(length: number): (T | null)[] {
-  return Array.from<T | null>({ length }).fill(null);
+  // Array.from is six times slower, which a table that doubles makes everybody wait for.
+  // oxlint-disable-next-line unicorn/no-new-array -- the length is meant
+  return new Array<T | null>(length).fill(null);
 }

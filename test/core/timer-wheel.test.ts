@@ -59,7 +59,10 @@ test('what is placed comes out at its tick, in the order of ticks', () => {
         [...ticks].toSorted(([a], [b]) => a - b),
       );
       const order = out.map(([, at]) => at);
-      assert.deepEqual(order, order.toSorted((a, b) => a - b));
+      assert.deepEqual(
+        order,
+        order.toSorted((a, b) => a - b),
+      );
       assert.equal(wheel.count, 0);
     }),
     { numRuns: 300 },

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import { MiB } from '../../src/core/units.ts';
 import { DeviceMemory, openHost, type Host } from '../../src/index.ts';
@@ -25,6 +26,26 @@ with socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET, socket
     s.shutdown(socket.SHUT_WR)
     while s.recv(4096): pass
     print(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[5])
+`;
+
+/** Takes two Fast Open connections, answers each with what it has read, and prints whether its SYN brought data. */
+const FAST_SERVER = `
+import signal, socket, sys
+signal.alarm(30)
+family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
+with socket.socket(family, socket.SOCK_STREAM) as s:
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 8)
+    s.bind((sys.argv[1], 5202))
+    s.listen(8)
+    print('ready', flush=True)
+    for i in range(2):
+        c, _ = s.accept()
+        with c:
+            data = b''
+            while part := c.recv(65536): data += part
+            c.sendall(data)
+            print(c.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[5], flush=True)
 `;
 
 interface Received {
@@ -97,6 +118,43 @@ for (const address of ['10.77.0.2', 'fd77::2']) {
       assert.equal(second.ours.tcpi_options & SYN_DATA, SYN_DATA);
       const { fastOpenPassive, fastOpenCookieRequests } = host.stats().tcp;
       assert.deepEqual([fastOpenPassive, fastOpenCookieRequests], [1, 1]);
+    });
+  });
+
+  test(`a kernel gives us a Fast Open cookie, and takes what comes with it (${address})`, async (t) => {
+    await withHost(t, {}, async (host, namespace) => {
+      const kernel = address.replace('.2', '.1').replace('::2', '::1');
+      namespace.run('sysctl', '-q', '-w', 'net.ipv4.tcp_fastopen=3');
+      const server = namespace.start('python3', ['-c', FAST_SERVER, kernel]);
+      const done = finished(server);
+      await once(server.stdout!, 'data');
+      const memory = await DeviceMemory.allocate({ sizeBytes: 4 * MiB });
+      const binding = await host.bindRx(memory, { queues: [1] });
+      const data = Buffer.from(Array.from({ length: 20_000 }, (_, i) => i % 251));
+      for (const expected of [0, SYN_DATA]) {
+        const socket = await host.connect({ host: kernel, port: 5202, into: binding, fastOpen: true });
+        await socket.write(data);
+        socket.shutdown();
+        const received: Buffer[] = [];
+        for await (const message of socket.messages()) {
+          for (const { offset, size } of message.frags) received.push(Buffer.from(memory.mapping.slice(offset, offset + size)));
+          received.push(Buffer.from(message.linear));
+          message.release();
+        }
+        assert.ok(Buffer.concat(received).equals(data));
+        assert.equal(socket.tcpInfo().tcpi_options & SYN_DATA, expected);
+        await socket.close();
+      }
+      const end = await done;
+      assert.equal(end.code, 0, end.stderr);
+      assert.match(end.stdout, /(\d+)\n(\d+)\n$/);
+      const [first, second] = end.stdout.trim().split('\n').slice(-2).map(Number);
+      assert.deepEqual([first! & SYN_DATA, second! & SYN_DATA], [0, SYN_DATA]);
+      const { fastOpenActive, fastOpenActiveFailed } = host.stats().tcp;
+      assert.deepEqual([fastOpenActive, fastOpenActiveFailed], [1, 0]);
+      assert.equal(host.checkConservation().ok, true);
+      binding.close();
+      memory.dispose();
     });
   });
 }

@@ -63,6 +63,7 @@ function recorder(counters: Readonly<Record<string, number>> = {}): { host: Shel
     setPacing: (enabled) => void seen.push(`pacing ${enabled}`),
     setLinkFull: (full) => void seen.push(`full ${full}`),
     makeFile: (path, sizeBytes) => void seen.push(`file ${path} ${sizeBytes}`),
+    forgetHosts: () => void seen.push('forget'),
     sleep: (micros) => void seen.push(`sleep ${micros}`),
     counter: (name) => counters[name] ?? null,
     resetCounters: () => void seen.push('reset'),

@@ -31,6 +31,15 @@ test('§5.2: data with an acknowledgment from long ago', () => {
   wire.recv({ seq: 1, ack: 1, payload: 10 }).expectRead(0, 10);
 });
 
+test('§5.2: an acknowledgment from before the first byte, though the window would reach that far', () => {
+  const wire = new WireScript().established();
+  wire.recv({ seq: 1, ack: -999, payload: 10 }).expect({ flags: 'A', seq: 1, ack: 1 }).expectNothing();
+  wire.send(1000).skip().recv({ seq: 1, ack: 1001 });
+  // Now that so much is acknowledged, an old one may be that old, and its text is taken.
+  wire.recv({ seq: 1, ack: 1, payload: 10 });
+  assert.equal(wire.connection!.receiver.bytesReceived, 10);
+});
+
 test('§7: challenges are few', () => {
   const wire = new WireScript().established();
   for (let i = 0; i < 100; i++) wire.recv({ flags: 'R', seq: 2 + i });

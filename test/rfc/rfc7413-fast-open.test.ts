@@ -175,17 +175,45 @@ test('§4.2.1: without a cookie the SYN asks for one and takes no data', () => {
   assert.equal(wire.layer.fastOpenClient.size, 1);
 });
 
+test('§4.2.1: a server that knows neither form of the option is asked once in each, then in the standard one', () => {
+  const wire = new WireScript({ config: { fastOpen: CLIENT } });
+  const forms: unknown[] = [];
+  for (let i = 0; i < 5; i++) {
+    clientConnect(wire);
+    forms.push(wire.sent.shift()!.fastOpenIsExperimental);
+    wire.recv({ flags: 'SA', seq: 0, ack: 1, mss: 1460 }).abort().skip().after(10);
+  }
+  assert.deepEqual(forms, [false, true, false, false, false]);
+});
+
+test('§4.2.1: what is remembered of hosts can be forgotten', () => {
+  const wire = client();
+  wire.layer.fastOpenClient.forgetHosts();
+  clientConnect(wire).expect({ flags: 'S', payload: 0, fastOpen: '' });
+});
+
 test('§4.2.1: with a cookie the SYN waits for data and takes along what fits', () => {
   const wire = clientConnect(client());
   wire.expectNothing();
   assert.equal(wire.connection!.fastOpen!.isDeferred, true);
   assert.equal(queueData(wire, 3000), 1420);
   wire.flush().expect({ flags: 'S', seq: 0, payload: 1420, fastOpen: 'aabbccdd' }).expectNothing();
-  wire.recv({ flags: 'SA', seq: 0, ack: 1421, mss: 1460 }).expect({ flags: 'A', seq: 1421, ack: 1 });
-  wire.expectState('ESTABLISHED');
+  // Whoever has more to send does so now, and acknowledges the SYN with it.
+  wire.recv({ flags: 'SA', seq: 0, ack: 1421, mss: 1460 }).expectState('ESTABLISHED').expectNothing();
   assert.equal(wire.connection!.completedOffset, 1420);
   assert.equal(wire.connection!.info(wire.nowMicros).tcpi_options & 32, 32);
-  wire.send(500).expect({ flags: 'PA', seq: 1421, payload: 500 });
+  wire.send(500).expect({ flags: 'PA', seq: 1421, ack: 1, payload: 500 }).expectNothing();
+});
+
+test('the acknowledgment of the SYN waits for data for a moment only, and only where some was held back', () => {
+  for (const length of [1420, 1421]) {
+    const wire = clientConnect(client());
+    queueData(wire, length);
+    wire.flush().expect({ flags: 'S', payload: 1420 });
+    wire.recv({ flags: 'SA', seq: 0, ack: 1421, mss: 1460 });
+    if (length > 1420) wire.expectNothing().after(200);
+    wire.expect({ flags: 'A', seq: 1421, ack: 1, payload: 0 }).expectNothing();
+  }
 });
 
 test('§4.2.1: data that the SYN-ACK does not acknowledge, or only in part, is sent at once', () => {

@@ -132,6 +132,10 @@ export class Player implements CallHost, ConversationHost, ShellHost {
     this.files.set(path, { sizeBytes, offset: 0 });
   }
 
+  forgetHosts(): void {
+    if (this.#isSetUp) this.network.stack.tcp.fastOpenClient.forgetHosts();
+  }
+
   sleep(micros: number): void {
     this.#advance(this.network.nowMicros + micros);
   }

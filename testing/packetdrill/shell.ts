@@ -10,6 +10,8 @@ export interface ShellHost {
   setLinkFull(full: boolean): void;
   /** A file that can be opened and read. */
   makeFile(path: string, sizeBytes: number): void;
+  /** Fast Open cookies, and what else is remembered of hosts. */
+  forgetHosts(): void;
   sleep(micros: number): void;
   /** Counters by the kernel's names (`nstat`), from when they were last looked at; null for a name unknown. */
   counter(name: string): number | null;
@@ -39,10 +41,20 @@ const MICROS_PER_SECOND = 1e6;
  */
 export function runCommand(text: string, host: ShellHost): string | null {
   for (const line of splitLines(text)) {
-    const problem = runLine(line, host);
+    const problem = runAlternatives(line.split('||'), host);
     if (problem !== null) return problem;
   }
   return null;
+}
+
+/** `a || b`: the next only if the one before has failed. */
+function runAlternatives(lines: readonly string[], host: ShellHost): string | null {
+  let problem: string | null = null;
+  for (const line of lines) {
+    problem = runLine(line.trim(), host);
+    if (problem === null) return null;
+  }
+  return problem;
 }
 
 function splitLines(text: string): string[] {
@@ -122,7 +134,10 @@ function runGrep(line: string, host: ShellHost): string | null {
 }
 
 function runIp(line: string, host: ShellHost): string | null {
-  if (line.startsWith('ip tcp_metrics')) return null;
+  if (line.startsWith('ip tcp_metrics')) {
+    host.forgetHosts();
+    return null;
+  }
   const mtu = /^ip link set (?:dev )?\S+ mtu (\d+)$/.exec(line)?.[1];
   if (mtu === undefined) return `'${line}': of ip, only 'ip link set dev tun0 mtu N' is known here`;
   return host.setMtu(Number(mtu)) ? null : 'the MTU can be set before the first event only';

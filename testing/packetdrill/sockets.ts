@@ -98,7 +98,7 @@ export class ScriptSocket {
   connect(): CallResult {
     const { connection } = this;
     if (connection === null) return this.#begin(this.#options.fastOpenConnect);
-    if (this.awaitsSynData) return 0;
+    if (this.awaitsSynData) return -ERRNO.EISCONN;
     if (connection.errno !== 0) return this.takeErrno();
     const { state } = connection;
     if (state === 'SYN-SENT' || state === 'SYN-RECEIVED') {
@@ -126,7 +126,7 @@ export class ScriptSocket {
     if (connection.errno !== 0 && !this.#reportedErrno) return this.takeErrno();
     const isUnderWay = connection.state === 'SYN-SENT';
     if (!isUnderWay && !maySend(connection)) return -ERRNO.EPIPE;
-    if (length === 0) return 0;
+    if (length === 0) return this.awaitsSynData ? this.#openWithoutData() : 0;
     const from = connection.queuedOffset;
     const admitted = this.#admission === null ? length : this.#admission.admit(connection, length);
     const accepted = admitted === 0 ? 0 : this.#queue(connection, admitted, admitted < length ? 0 : flags);
@@ -189,8 +189,12 @@ export class ScriptSocket {
     if ((this.#network.stack.tcp.config.fastOpen & FAST_OPEN_CLIENT) === 0) return -ERRNO.EOPNOTSUPP;
     const result = this.#begin(true);
     if (hasData || this.connection?.fastOpen?.isDeferred !== true) return result;
-    // Nobody brings data: the SYN has the cookie alone.
-    this.connection.handshake.release();
+    return this.#openWithoutData();
+  }
+
+  /** Nobody brings data: the SYN has the cookie alone. */
+  #openWithoutData(): CallResult {
+    this.connection!.handshake.release();
     this.#network.settle();
     return this.isNonBlocking ? -ERRNO.EINPROGRESS : BLOCKED;
   }

@@ -119,6 +119,7 @@ export class LayerInvariants {
       () => `${promised} bytes are promised, ${pool.availableBytes} are there (${sharers} windows)`,
     );
     check(pool.sharers >= 0 && pool.sharers <= sharers, () => `${pool.sharers} sharers of ${sharers} connections`);
+    check(pool.waiters >= 0 && pool.waiters <= pool.sharers, () => `${pool.waiters} wait of ${pool.sharers} sharers`);
   }
 
   #checkConnection(connection: TcpConnection, nowMicros: number, thorough: boolean): void {
@@ -269,6 +270,7 @@ export function checkQuiet(nic: Nic, layer: TcpLayer, pools: readonly PagePool[]
   for (const pool of pools) {
     check(pool.promisedBytes === 0, () => `${pool.promisedBytes} bytes are still promised`);
     check(pool.sharers === 0, () => `${pool.sharers} sharers are left`);
+    check(pool.waiters === 0, () => `${pool.waiters} waiters are left`);
     const lost = pool.referenceTotal - nic.ringReferences(pool);
     check(lost === 0, () => `${lost} references to pages are left`);
   }

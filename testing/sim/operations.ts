@@ -28,8 +28,8 @@ const MAX_PAYLOAD_BYTES = 1400;
 /** Frames remembered for being sent again. */
 const REPLAYS = 16;
 const SETTLE_MICROS: number = 1500 * SECOND;
-/** Memory beyond which a connection does not starve others: where it is less, a reader may wait for ever. */
-const AMPLE_PAGES = 128;
+/** Of device memory, where the caller names none. */
+const USUAL_PAGES = 128;
 
 /** Options that the operations set, with values that they take and values that they do not. */
 const OPTIONS: readonly (readonly [name: string, values: readonly unknown[]])[] = [
@@ -101,20 +101,18 @@ export class Operations {
   readonly #gone: Endpoint[] = [];
   readonly #held: (Held & { host: SimHost })[] = [];
   readonly #replays: { bytes: Uint8Array; host: SimHost }[] = [];
-  readonly #pages: number;
   #serial = 0;
   /** Somebody who sees sequence numbers has spoken: connections may break, and nobody is to blame. */
   #isTainted = false;
 
   constructor(options: OperationsOptions) {
-    this.#pages = options.pages ?? AMPLE_PAGES;
     this.world = new World({ seed: options.seed });
     const configs = options.configs ?? [{}, {}];
     const host = (index: 0 | 1): SimHost =>
       this.world.addHost(`host${index}`, {
         addresses: [`10.9.0.${index + 1}/24`],
         hostPoolBytes: 256 * KiB,
-        devicePages: this.#pages,
+        devicePages: options.pages ?? USUAL_PAGES,
         tcp: { receiveBufferBytes: 64 * KiB, sendBufferBytes: 64 * KiB, retries: 6, ...configs[index] },
       });
     this.#hosts = [host(0), host(1)];
@@ -302,7 +300,7 @@ export class Operations {
       this.setFaults(0);
       this.release(this.#held.length);
       for (const side of [0, 1]) this.accept(side);
-      if (!this.#isTainted && this.#pages >= AMPLE_PAGES) this.#deliverAll();
+      if (!this.#isTainted) this.#deliverAll();
       for (const end of [...this.#endpoints]) {
         end.connection.abort(end.host.nowMicros());
         this.#leave(end);

@@ -90,11 +90,9 @@ export function makeScenario(seed: number, choices: ScenarioChoices = {}): Scena
   const profile = withFaults(base, dice);
   const clients = base.name === 'incast' ? 8 + dice.below(17) : 1 + dice.below(base.maxClients);
   const servers = base.name === 'incast' ? 1 : 1 + dice.below(2);
-  // Memory is short on one side at most. Where it is on both, a window that one side has promised and a window that the
-  // other side has promised can wait for each other: promises are not taken back.
-  const shortSide = dice.of(['nobody', 'clients', 'servers'] as const);
+  const shortSide = dice.of(['nobody', 'clients', 'servers', 'both'] as const);
   const hosts = Array.from({ length: clients + servers }, (_, index) => {
-    const isShort = shortSide === (index < clients ? 'clients' : 'servers');
+    const isShort = shortSide === 'both' || shortSide === (index < clients ? 'clients' : 'servers');
     return { ...memoryOptions(dice, isShort), tcp: tcpOptions(dice, choices.controller) };
   });
   const troubles = dice.chance(0.5) ? [] : makeTroubles(dice, clients + servers);

@@ -125,6 +125,7 @@ function takeRepeatedSyn(connection: TcpConnection, segment: Segment): boolean {
     connection.handshake.repeat();
     return false;
   }
+  if (connection.sackEnabled) connection.receiver.noteOldSegment(segment.sequence, (segment.sequence + 1) | 0);
   segment.sequence = (segment.sequence + 1) | 0;
   segment.flags &= ~TCP_SYN;
   return true;

@@ -2,7 +2,7 @@ import { ERRNO } from '../../core/errno.ts';
 import { TCP_RST } from '../../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
 import { EMIT_SENT } from './emit.ts';
-import { EVENT_CLOSED, EVENT_ERROR, EVENT_READABLE, isSynchronized } from './state.ts';
+import { EVENT_ACKED, EVENT_CLOSED, EVENT_ERROR, EVENT_READABLE, isSynchronized } from './state.ts';
 import { TIMER_LINGER } from './timers.ts';
 
 /** The application is done with both directions: FIN behind what is queued, or a reset if it leaves data unread. */
@@ -11,7 +11,7 @@ export function close(connection: TcpConnection, nowMicros: number): void {
   const { receiver, state } = connection;
   const hasUnread = receiver.queue.count > 0 || !receiver.reassembly.isEmpty;
   connection.isClosedByApplication = true;
-  if (state === 'SYN-SENT') {
+  if (state === 'SYN-SENT' && !keepsSynData(connection)) {
     finish(connection, 0);
   } else if (hasUnread && (isSynchronized(state) || state === 'SYN-RECEIVED') && state !== 'TIME-WAIT') {
     abort(connection, nowMicros); // RFC 2525 §2.17
@@ -22,9 +22,16 @@ export function close(connection: TcpConnection, nowMicros: number): void {
     if (state === 'FIN-WAIT-2') awaitPeer(connection, nowMicros);
     limitOrphans(connection, nowMicros);
   }
+  // The peer's FIN will need a window: what the SYN says of it holds until that is answered.
+  if (connection.state === 'SYN-SENT') return;
   receiver.clear();
   // Whatever payload comes from now on is answered with a reset: it needs no memory.
   receiver.window.close();
+}
+
+/** RFC 7413 §4.2.1: what went with the SYN was accepted as any data: the connection ends behind it. */
+function keepsSynData({ fastOpen, queuedOffset, options }: TcpConnection): boolean {
+  return fastOpen !== null && queuedOffset > 0 && options.lingerSeconds !== 0;
 }
 
 /** RFC 9293 §3.10.5: a reset to the peer where something could still be said, and the end. */
@@ -53,6 +60,7 @@ export function finAcknowledged(connection: TcpConnection, nowMicros: number): v
   const { state } = connection;
   if (state === 'FIN-WAIT-1') {
     connection.enter('FIN-WAIT-2');
+    connection.raise(EVENT_ACKED);
     if (connection.isClosedByApplication) awaitPeer(connection, nowMicros);
   } else if (state === 'CLOSING') {
     enterTimeWait(connection, nowMicros);

@@ -44,7 +44,10 @@ export interface TcpConfig {
   ecnOptionBeacon: number;
   /** RFC 3168 §6.1.1.1: a SYN that asks for ECN is repeated without it when unanswered (tcp_ecn_fallback). */
   ecnFallback: boolean;
-  /** RFC 7413, as Linux's tcp_fastopen: 1 client, 2 server, 4 client without cookie, 0x200 server without cookie, 0x400 all listeners. */
+  /**
+   * RFC 7413, as Linux's tcp_fastopen: 1 client, 2 server, 4 client without cookie, 0x200 server without cookie, 0x400 all
+   * listeners. 3 by default, where Linux has 1: a listener takes part only if it says so (TCP_FASTOPEN).
+   */
   fastOpen: number;
   /** 16 bytes from which Fast Open cookies are made, or null for random ones. */
   fastOpenKey: Uint8Array | null;
@@ -137,7 +140,7 @@ export const DEFAULT_TCP_CONFIG: Readonly<TcpConfig> = {
   ecnOption: 2,
   ecnOptionBeacon: 3,
   ecnFallback: true,
-  fastOpen: 1,
+  fastOpen: 3,
   fastOpenKey: null,
   fastOpenBackupKey: null,
   fastOpenBlackholeMicros: 3_600_000_000,

@@ -193,7 +193,9 @@ export class TcpConnection implements TimerOwner {
 
   /** Bytes that `send` would take now. */
   get sendSpaceBytes(): number {
-    if (this.#state === 'SYN-SENT') return this.isClosedByApplication ? 0 : this.handshake.synSpaceBytes;
+    if (this.#state === 'SYN-SENT') {
+      return this.isClosedByApplication || this.sender.finQueued ? 0 : this.handshake.synSpaceBytes;
+    }
     return this.#maySend() && isSendable(this) ? this.sender.spaceBytes : 0;
   }
 
@@ -261,8 +263,19 @@ export class TcpConnection implements TimerOwner {
   /** Sends a FIN behind what is queued. Receiving goes on. */
   shutdown(_nowMicros: number): void {
     if (this.sender.finQueued) return;
-    if (this.#state === 'SYN-SENT' || this.#state === 'CLOSED') return;
+    if (this.#state === 'CLOSED') return;
+    if (this.#state === 'SYN-SENT') {
+      if (this.fastOpen === null) return;
+      this.openNow(); // what is in the SYN was accepted: the FIN is behind it
+    }
     this.sender.finQueued = true;
+    this.touch();
+  }
+
+  /** Lets a SYN go that waits for data (TCP_FASTOPEN_CONNECT): the application waits for the peer. */
+  openNow(): void {
+    if (this.#state !== 'SYN-SENT' || this.fastOpen?.isDeferred !== true) return;
+    this.handshake.release();
     this.touch();
   }
 
@@ -376,7 +389,8 @@ export class TcpConnection implements TimerOwner {
     this.softErrno = 0;
     this.hasMore = false;
     this.records?.release(this.sender.unaOffset);
-    if (this.wantsSpace && this.sender.spaceBytes * 2 >= sendLimitBytes(this)) {
+    // A third, as Linux has it: what waits behind it keeps the window full until the application has answered.
+    if (this.wantsSpace && this.sender.spaceBytes * 3 >= sendLimitBytes(this)) {
       this.wantsSpace = false;
       this.raise(EVENT_WRITABLE);
     }
@@ -452,7 +466,8 @@ export class TcpConnection implements TimerOwner {
 
   /** RFC 7413 §4.2.2: the server sends data before its SYN-ACK is acknowledged. */
   get #sendsEarly(): boolean {
-    return this.#state === 'SYN-RECEIVED' && this.fastOpen !== null && !this.handshake.isPending;
+    const { fastOpen } = this;
+    return this.#state === 'SYN-RECEIVED' && fastOpen?.isClient === false && !this.handshake.isPending;
   }
 
   /** RFC 9293 §3.10.7.4: what is not acceptable in SYN-RECEIVED is answered too. */

@@ -30,8 +30,8 @@ const NO_COOKIE = new Uint8Array(0);
 class HostEntry {
   cookie: Uint8Array = NO_COOKIE;
   isExperimental = false;
-  /** Ask in the experimental form next time: the standard one was not answered. */
-  triesExperimental = false;
+  /** Forms that were not answered: after the standard one (1) the experimental one is tried, once (2), as in Linux. */
+  refusedForms = 0;
   /** Its own MSS, for the size of a SYN's data. */
   mss = 0;
   synLosses = 0;
@@ -54,6 +54,11 @@ export class FastOpenClient {
   /** Hosts remembered. */
   get size(): number {
     return this.#hosts.size;
+  }
+
+  /** Forgets every cookie, as one who moves to another network may want. */
+  forgetHosts(): void {
+    this.#hosts.clear();
   }
 
   /** Decides what the SYN of a connection is to do: wait for data, ask for a cookie, or neither. */
@@ -81,7 +86,7 @@ export class FastOpenClient {
     state.hasAsked = true;
     if (host === undefined || host.cookie.length === 0) {
       state.cookie = NO_COOKIE;
-      state.isExperimental = host?.triesExperimental ?? false;
+      state.isExperimental = host?.refusedForms === 1;
       state.clientFail = FAST_OPEN_FAIL_NO_COOKIE;
       return;
     }
@@ -113,7 +118,7 @@ export class FastOpenClient {
         host.lastSynLossMicros = nowMicros;
       } else if (!isRepeated) {
         host.synLosses = 0;
-        if (!brought && state.synBytes === 0) host.triesExperimental = !state.isExperimental;
+        if (!brought && state.synBytes === 0) host.refusedForms = Math.max(host.refusedForms, state.isExperimental ? 2 : 1);
       }
     }
     if (state.synBytes === 0) return;

@@ -67,6 +67,12 @@ export class FastOpenKeys {
     this.#backup = backup === null ? null : keyedHash(backup);
   }
 
+  /** @param key 16 bytes, or 32: the second half is the backup. */
+  static of(key: Uint8Array): FastOpenKeys {
+    const backup = key.length > FAST_OPEN_KEY_BYTES ? key.subarray(FAST_OPEN_KEY_BYTES) : null;
+    return new FastOpenKeys(key.subarray(0, FAST_OPEN_KEY_BYTES), backup);
+  }
+
   static random(random: Random): FastOpenKeys {
     const key = new Uint8Array(FAST_OPEN_KEY_BYTES);
     const view = new DataView(key.buffer);

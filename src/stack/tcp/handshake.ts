@@ -1,5 +1,7 @@
 import { ERRNO } from '../../core/errno.ts';
 import { sequenceDifference } from '../../wire/sequence.ts';
+import { MAX_OPTION_BYTES } from '../../wire/tcp-options.ts';
+import { AckTiming } from './ack-timing.ts';
 import { MIN_SEND_MSS } from './config.ts';
 import type { TcpConnection } from './connection.ts';
 import { askForEcn, negotiateEcn } from './ecn.ts';
@@ -46,6 +48,18 @@ export class Handshake {
     return fastOpen.isDeferred && !isSent ? Math.max(0, fastOpen.synSpaceBytes - sender.queue.endOffset) : 0;
   }
 
+  /** RFC 1191 §6.4: where the SYN with its data was too large for the path it goes out again at once, without. */
+  pathChanged(): void {
+    const { fastOpen, receiver, pathMtuBytes, headerBytes } = this.#connection;
+    if (fastOpen === null || !fastOpen.isDeferred) return;
+    if (headerBytes + MAX_OPTION_BYTES + fastOpen.synBytes <= pathMtuBytes || fastOpen.synBytes === 0) return;
+    fastOpen.isDeferred = false;
+    fastOpen.cookie = null;
+    receiver.advertisedMss = Math.min(receiver.advertisedMss, pathMtuBytes - headerBytes);
+    this.#layer.counters.retransmittedSegments++;
+    this.repeat();
+  }
+
   /** Begins an active open (RFC 9293 §3.10.1). */
   open(iss: number): void {
     this.#connection.sender.begin(iss);
@@ -54,16 +68,17 @@ export class Handshake {
     if (this.#connection.fastOpen?.isDeferred !== true) this.repeat();
   }
 
-  /** The application has put data into a SYN that was waiting for it: it goes out with the next flush. */
+  /** A SYN that waits for data waits no longer: there is some, or the application waits for the peer itself. */
   release(): void {
-    if (this.#connection.state === 'SYN-SENT' && this.retries === 0 && !this.isPending) this.repeat();
+    if (this.#connection.state === 'SYN-SENT' && this.firstSentMicros < 0 && !this.isPending) this.repeat();
   }
 
   /** Answers a SYN: in LISTEN, or in SYN-SENT where both sides open at once. */
   answer(iss: number, segment: Segment, nowMicros: number): void {
     const { sender } = this.#connection;
+    const { fastOpen } = this.#connection;
     if (this.#connection.state === 'CLOSED') sender.begin(iss);
-    else sender.sndNxt = (iss + 1) | 0; // what a SYN of ours had with it goes out again
+    else if (fastOpen !== null) fastOpen.cookie = null; // it is for a server's SYN only
     this.takeSyn(segment, nowMicros);
     this.#connection.enter('SYN-RECEIVED');
     this.repeat();
@@ -78,7 +93,9 @@ export class Handshake {
 
   /** RFC 7413 §4.2.2: data may be sent before the peer has acknowledged our SYN-ACK. */
   beginSending(): void {
-    this.#connection.sender.beginWindow(this.#layer.config.initialWindowSegments);
+    const { sender } = this.#connection;
+    sender.beginWindow(this.#layer.config.initialWindowSegments);
+    sender.sndWnd++; // what the peer's SYN said is for the data: our SYN takes nothing of it
   }
 
   repeat(): void {
@@ -119,16 +136,19 @@ export class Handshake {
       if (sinceMicros >= 0) sender.rtt.sample(sinceMicros, nowMicros);
       else sender.rtt.restartAfterSynLoss(RTO_AFTER_SYN_LOSS_MICROS);
     }
-    if (isActive) this.#settleSynData(segment, nowMicros);
+    const synBytes = fastOpen?.synBytes ?? 0;
+    if (isActive || synBytes > 0) this.#settleSynData(segment, nowMicros);
     else sender.established(segment);
     beginPathSearch(connection, nowMicros);
     // RFC 6928 §2: a SYN that was lost more than once leaves one segment; not if the first is what was answered (RFC 4015).
     const isLost = this.retries > 1 && !this.#isFirstAnswered(segment);
     const segments = isLost ? 1 : this.#layer.config.initialWindowSegments;
     if (isActive || fastOpen === null || this.retries > 0) sender.beginWindow(segments);
+    if (connection.isClosedByApplication) receiver.window.close();
     receiver.window.join();
     connection.enter('ESTABLISHED');
     if (fastOpen !== null) this.endFast(nowMicros);
+    if (sender.unaOffset < synBytes) sender.resendSynData(synBytes, fastOpen!.synMark, nowMicros);
     // Data that went out before is unacknowledged still.
     if (sender.scoreboard.count > 0) sender.ensureRetransmit(nowMicros);
     if (connection.options.keepalive) connection.keepalive.begin(nowMicros);
@@ -138,9 +158,14 @@ export class Handshake {
   /** Whoever waits to send does so now: the SYN is acknowledged with the data, which saves a segment, as in Linux. */
   #acknowledge(nowMicros: number): void {
     const { receiver, timers, wantsSpace, options } = this.#connection;
-    receiver.ackNow ||= !wantsSpace;
-    receiver.ackDelayed = wantsSpace;
-    if (wantsSpace) timers.set(TIMER_DELAYED_ACK, nowMicros + options.maxDelayedAckMicros);
+    if (!wantsSpace) {
+      receiver.ackNow = true;
+      return;
+    }
+    receiver.ackDelayed = true;
+    // From here on the exchange is one of question and answer: acknowledgments wait for a ride.
+    receiver.ackTiming = new AckTiming(this.#layer.config.delayedAckMicros, 0, receiver.segmentBytes, nowMicros);
+    timers.set(TIMER_DELAYED_ACK, nowMicros + options.maxDelayedAckMicros);
   }
 
   /** The handshake is done or has failed: the listener has one of its kind less under way. */
@@ -235,7 +260,6 @@ export class Handshake {
     const connection = this.#connection;
     const { sender, fastOpen } = connection;
     const ackedBytes = sequenceDifference(segment.acknowledgment, (sender.iss + 1) | 0);
-    sender.sndNxt = segment.acknowledgment;
     sender.established(segment);
     if (fastOpen === null) return;
     fastOpen.isDeferred = false;

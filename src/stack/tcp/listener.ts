@@ -3,7 +3,7 @@ import { Ring } from '../../core/ring.ts';
 import type { PagePool } from '../../memory/page-pool.ts';
 import type { IpAddress } from '../../wire/address.ts';
 import type { TcpConnection } from './connection.ts';
-import type { FastOpenKeys } from './fast-open.ts';
+import { FastOpenKeys } from './fast-open.ts';
 import type { TcpLayer } from './layer.ts';
 import { isSocketOption, storedOption, type SocketOptions } from './options.ts';
 import { setListenerOption } from './set-option.ts';
@@ -60,6 +60,12 @@ export class TcpListener {
     this.pool = pool;
     this.options = options;
     this.#acceptable = new Ring<TcpConnection>(this.backlog);
+    if (options.fastOpenKey !== null) this.useFastOpenKey(options.fastOpenKey);
+  }
+
+  /** @param key see `FastOpenKeys.of`; null: the layer's keys. */
+  useFastOpenKey(key: Uint8Array | null): void {
+    this.fastOpenKeys = key === null ? null : FastOpenKeys.of(key);
   }
 
   /**

@@ -2,10 +2,12 @@ import { ERRNO } from '../../core/errno.ts';
 import type { TcpConfig } from './config.ts';
 import type { CongestionName } from './congestion/controller.ts';
 import { CONGESTION_NAMES } from './congestion/make.ts';
+import { FAST_OPEN_KEY_BYTES } from './fast-open.ts';
 
 const MICROS_PER_SECOND = 1_000_000;
 const MICROS_PER_MS = 1000;
 const MAX_INT = 0x7fff_ffff;
+const MIN_INT = -0x8000_0000;
 const MAX_UINT = 0xffff_ffff;
 /** MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT, MAX_TCP_SYNCNT (Linux, include/net/tcp.h). */
 const MAX_KEEPALIVE_SECONDS = 32_767;
@@ -55,6 +57,8 @@ export class SocketOptions {
   notSentLowatBytes: number = MAX_UINT;
   /** Length of the queue of Fast Open connections; 0: a listener takes none. */
   fastOpenQueue = 0;
+  /** Of a listener's cookies: 16 bytes, or 32 with a key that is still taken; null: the layer's. */
+  fastOpenKey: Uint8Array | null = null;
   fastOpenConnect = false;
   fastOpenNoCookie = false;
   inq = false;
@@ -141,6 +145,8 @@ export interface SocketOptionValues {
   TCP_NOTSENT_LOWAT: number;
   /** A listener: connections that may wait with data in their SYN (RFC 7413). */
   TCP_FASTOPEN: number;
+  /** A listener: 16 bytes that its cookies are made of, or 32: then those of the second half are still taken. */
+  TCP_FASTOPEN_KEY: Uint8Array;
   /** `connect` waits for data to send in the SYN. */
   TCP_FASTOPEN_CONNECT: number;
   TCP_FASTOPEN_NO_COOKIE: number;
@@ -287,6 +293,13 @@ const RULES: Rules = {
     get: (options) => options.notSentLowatBytes,
   },
   TCP_FASTOPEN: ranged('fastOpenQueue', 0, MAX_INT),
+  TCP_FASTOPEN_KEY: {
+    set(options, value) {
+      options.fastOpenKey = value.slice();
+      return 0;
+    },
+    get: (options) => options.fastOpenKey?.slice() ?? new Uint8Array(0),
+  },
   TCP_FASTOPEN_CONNECT: {
     set(options, value, config) {
       if (value < 0 || value > 1) return -ERRNO.EINVAL;
@@ -377,11 +390,29 @@ export function storedOption<Name extends SocketOptionName>(
 }
 
 function isValueOf(name: SocketOptionName, value: unknown): boolean {
-  if (name === 'TCP_CONGESTION') return typeof value === 'string';
-  if (name !== 'SO_LINGER') return typeof value === 'boolean' || Number.isSafeInteger(value);
+  switch (name) {
+    case 'TCP_CONGESTION':
+      return typeof value === 'string';
+    case 'TCP_FASTOPEN_KEY':
+      return value instanceof Uint8Array && (value.length === FAST_OPEN_KEY_BYTES || value.length === 2 * FAST_OPEN_KEY_BYTES);
+    case 'SO_LINGER':
+      return isLinger(value);
+    case 'SO_MAX_PACING_RATE':
+      return Number.isSafeInteger(value);
+    default:
+      // What an int or an unsigned int can say.
+      return typeof value === 'boolean' || isIntegerWithin(value, MIN_INT, MAX_UINT);
+  }
+}
+
+function isLinger(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   const { enabled, seconds } = value as Partial<Linger>;
-  return typeof enabled === 'boolean' && Number.isSafeInteger(seconds);
+  return typeof enabled === 'boolean' && isIntegerWithin(seconds, 0, MAX_INT);
+}
+
+function isIntegerWithin(value: unknown, least: number, most: number): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
 }
 
 /** How many repetitions, each after twice the time of the one before, it takes to last that long (TCP_DEFER_ACCEPT). */

@@ -68,7 +68,13 @@ export class Output {
     if (this.#newSegments > 0 && !sender.recovery.isProbing) sender.scheduleProbe(nowMicros, false);
     // An application that waits for room in the send buffer is not what holds back, nor one that has just been told of it.
     const isWaiting = connection.wantsSpace;
-    if (unsentBytes < connection.segmentBytes && hasRoom && !scoreboard.hasLostToSend && !isWaiting && !this.#wasWaiting) {
+    if (
+      unsentBytes < connection.segmentBytes &&
+      hasRoom &&
+      !scoreboard.hasLostToSend &&
+      !isWaiting &&
+      !this.#wasWaiting
+    ) {
       scoreboard.rate.markLimited(sender.pipeBytes);
     }
     this.#wasWaiting = isWaiting;
@@ -219,16 +225,19 @@ export class Output {
     const mark = sender.marks.txMark();
     const before = scoreboard.count;
     let left = bytes;
+    let offset = sender.nxtOffset;
+    let start = sender.sndNxt;
     do {
       const size = Math.min(left, mss);
       left -= size;
-      const end = (sender.sndNxt + size + (left === 0 && fin ? 1 : 0)) | 0;
-      const offset = sender.nxtOffset;
-      const isPushed = this.#endsWrite(offset, size);
-      scoreboard.push(sender.sndNxt, end, nowMicros, mark, isPushed);
-      sender.sndNxt = end;
-      if (size < mss) this.#smallOffset = sender.nxtOffset;
+      const hasFin = left === 0 && fin;
+      const end = (start + size + (hasFin ? 1 : 0)) | 0;
+      scoreboard.push(start, end, nowMicros, mark, this.#endsWrite(offset, size));
+      start = end;
+      offset += size;
+      if (size < mss) this.#smallOffset = offset + (hasFin ? 1 : 0);
     } while (left > 0);
+    sender.sndNxt = start;
     if (fin) {
       sender.finSent = true;
       finSent(connection);

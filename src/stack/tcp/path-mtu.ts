@@ -40,6 +40,7 @@ export function reducePathMtu(
 export function followPathMtu(connection: TcpConnection, nowMicros: number): void {
   connection.pathMtuBytes = connection.route.mtuBytes;
   connection.pathSearch?.limit(connection.pathMtuBytes);
+  if (connection.state === 'SYN-SENT') connection.handshake.pathChanged();
   changeSegmentSize(connection, nowMicros);
 }
 

@@ -110,12 +110,14 @@ export class Receiver {
   noteData(connection: TcpConnection, segment: Segment, segments: number, nowMicros: number): void {
     const { window } = this;
     const windowBytes = Math.max(0, sequenceDifference(window.edge, this.rcvNxt));
-    if (this.ackTiming === null || this.tuning === null) {
+    if (this.ackTiming === null) {
       this.ackTiming = new AckTiming(this.#config.delayedAckMicros, windowBytes, this.segmentBytes, nowMicros);
-      const spaceBytes = Math.min(windowBytes, this.#config.initialWindowSegments * this.advertisedMss);
-      this.tuning = new ReceiveTuning(Math.max(1, spaceBytes), this.rcvNxt, window.edge, nowMicros);
     } else {
       this.ackTiming.onData(windowBytes, this.segmentBytes, connection.sender.rtt.rtoMicros, nowMicros);
+    }
+    if (this.tuning === null) {
+      const spaceBytes = Math.min(windowBytes, this.#config.initialWindowSegments * this.advertisedMss);
+      this.tuning = new ReceiveTuning(Math.max(1, spaceBytes), this.rcvNxt, window.edge, nowMicros);
     }
     const bytes = Math.ceil(segment.payloadBytes / segments);
     this.#noteSegmentSize(bytes, (segment.flags & TCP_PSH) !== 0, (segment.flags & (TCP_URG | TCP_FIN)) !== 0);

@@ -1,3 +1,4 @@
+import { Spares } from '../../core/spares.ts';
 import { sequenceDifference } from '../../wire/sequence.ts';
 
 /** 32-bit integers of one record, by their places. */
@@ -32,8 +33,6 @@ const PENDING = 64;
 export const LIST_FLAGS: number = LISTED | PENDING;
 
 const INITIAL_RECORDS = 16;
-/** Stores of the smallest size that are kept for the next connection that sends something. */
-const MAX_SPARES = 256;
 
 /** The memory of a ring: records, each with its integers and doubles side by side. */
 class RecordStore {
@@ -51,16 +50,8 @@ class RecordStore {
 /** What a connection has that has nothing in flight. */
 const EMPTY_STORE: RecordStore = new RecordStore(0);
 
-const spares: RecordStore[] = [];
-
-/** A store of the smallest size: most connections are quiet, and only those that have something in flight hold one. */
-function takeStore(): RecordStore {
-  return spares.pop() ?? new RecordStore(INITIAL_RECORDS);
-}
-
-function returnStore(store: RecordStore): void {
-  if (store.capacity === INITIAL_RECORDS && spares.length < MAX_SPARES) spares.push(store);
-}
+/** Most connections are quiet, and only those that have something in flight hold one. */
+const spares: Spares<RecordStore> = new Spares((capacity) => new RecordStore(capacity));
 
 /**
  * The records of a scoreboard, each known by a number that counts up: a ring of them in sequence order, and two lists
@@ -73,10 +64,15 @@ export class RecordRing {
   mask = 0;
   first = 0;
   count = 0;
+  /** What the last `plainRun` found. */
+  runBytes = 0;
+  runMark = -1;
   /** Records looked at, ever: what the tests hold against what was acknowledged. */
   visits = 0;
 
   #store: RecordStore = EMPTY_STORE;
+  /** The most records since the ring was last without: it begins again with room for as many. */
+  #peak = 0;
   /** The ends of both lists; valid while they have members. */
   #oldest = 0;
   #newest = 0;
@@ -136,7 +132,7 @@ export class RecordRing {
     this.integers[at + END] = end;
     this.integers[at + FLAGS] = flags;
     this.integers[at + SKIP] = (record + 1) | 0;
-    this.count++;
+    if (++this.count > this.#peak) this.#peak = this.count;
     return record;
   }
 
@@ -145,6 +141,43 @@ export class RecordRing {
     this.unlink(this.first);
     this.first = (this.first + 1) | 0;
     this.count--;
+  }
+
+  /**
+   * How many records, from the first on, end at or before `una`, have no flag but those of `mask`, and are in flight in
+   * the order of their sequence: what an acknowledgment finds where nothing was lost. `runBytes` and `runMark` say what
+   * they hold.
+   */
+  plainRun(una: number, mask: number): number {
+    const { integers, doubles, count } = this;
+    const other = ~(mask | LISTED);
+    let bytes = 0;
+    let mark = -1;
+    let oldest = this.#listed === 0 ? this.first - 1 : this.#oldest;
+    let run = 0;
+    for (; run < count; run++) {
+      const record = (this.first + run) | 0;
+      const slot = record & this.mask;
+      const at = slot * INTEGERS;
+      if (record !== oldest || (integers[at + FLAGS]! & other) !== 0) break;
+      if (sequenceDifference(integers[at + END]!, una) > 0) break;
+      bytes += sequenceDifference(integers[at + END]!, integers[at + START]!);
+      if (doubles[slot * DOUBLES + MARK]! > mark) mark = doubles[slot * DOUBLES + MARK]!;
+      oldest = integers[at + NEXT]!;
+    }
+    this.runBytes = bytes;
+    this.runMark = mark;
+    return run;
+  }
+
+  /** Removes what `plainRun` has found. */
+  shiftRun(run: number): void {
+    const lastRecord = (this.first + run - 1) | 0;
+    this.#oldest = this.integers[(lastRecord & this.mask) * INTEGERS + NEXT]!;
+    this.#listed -= run;
+    this.first = (this.first + run) | 0;
+    this.count -= run;
+    this.visits += run;
   }
 
   /** Empties the list of what is to be sent again; whoever does puts its records somewhere. */
@@ -251,9 +284,8 @@ export class RecordRing {
 
   /** Removes all records, and gives the memory back. */
   release(): void {
-    returnStore(this.#store);
+    spares.keep(this.#store);
     this.#use(EMPTY_STORE);
-    this.mask = 0;
     this.count = 0;
     this.#listed = 0;
     this.#lostPending = 0;
@@ -269,13 +301,19 @@ export class RecordRing {
   #grow(): void {
     const old = this.#store;
     const oldMask = this.mask;
-    this.#use(old.capacity === 0 ? takeStore() : new RecordStore(old.capacity * 2));
+    let capacity = Math.max(INITIAL_RECORDS, old.capacity * 2);
+    if (old.capacity === 0) {
+      while (capacity < this.#peak) capacity *= 2;
+      // It fades: one large flight does not make all later ones large.
+      this.#peak -= this.#peak >> 3;
+    }
+    this.#use(spares.take(capacity));
     for (let i = 0; i < this.count; i++) {
       const from = (this.first + i) & oldMask;
       const to = (this.first + i) & this.mask;
       for (let k = 0; k < INTEGERS; k++) this.integers[to * INTEGERS + k] = old.integers[from * INTEGERS + k]!;
       for (let k = 0; k < DOUBLES; k++) this.doubles[to * DOUBLES + k] = old.doubles[from * DOUBLES + k]!;
     }
-    returnStore(old);
+    spares.keep(old);
   }
 }

@@ -162,6 +162,7 @@ export class Scoreboard {
   /** Everything before `una` is acknowledged cumulatively. */
   acknowledge(una: number, found: AckFindings, rack: Rack | null): void {
     this.ackedMark = -1;
+    if (this.sackedRecords === 0) this.#acknowledgeRun(una, found, rack);
     while (this.#ring.count > 0) {
       const record = this.#ring.first;
       if (!sequenceLess(this.start(record), una)) break;
@@ -450,6 +451,26 @@ export class Scoreboard {
     this.rate.deliveredSegments += segments;
     found.deliveredBytes += bytes;
     found.deliveredSegments += segments;
+  }
+
+  /** Of records that nothing has befallen, only the ends say anything that the others do not. */
+  #acknowledgeRun(una: number, found: AckFindings, rack: Rack | null): void {
+    const ring = this.#ring;
+    const run = ring.plainRun(una, PUSHED | APPLICATION_LIMITED);
+    if (run === 0) return;
+    const { first, runBytes } = ring;
+    const last = (first + run - 1) | 0;
+    const sentMicros = this.sentMicros(last);
+    this.ackedMark = ring.runMark;
+    found.ackedSegments += run;
+    if (found.firstSentMicros < 0) found.firstSentMicros = this.sentMicros(first);
+    found.lastSentMicros = sentMicros;
+    if (sequenceDifference(this.end(first), found.recoveryPoint) <= 0) found.isOriginalDelivered = true;
+    this.#deliver(runBytes, run, found);
+    rack?.advance(found, false, this.end(last), sentMicros);
+    this.#sample(last, ring.flags(last), sentMicros, found);
+    this.outstandingBytes -= runBytes;
+    ring.shiftRun(run);
   }
 
   #acknowledgeRecord(record: number, found: AckFindings, rack: Rack | null): void {

@@ -8,12 +8,20 @@ export const SEND_RECORD = 0x80;
 
 /** The congestion window this many times fills a send buffer: what is in flight, and what goes out when it is acknowledged. */
 const WINDOWS_BUFFERED = 2;
+/** And once more for what a controller sends that goes on at its rate while a hole is repaired. */
+const WINDOWS_BUFFERED_IN_RECOVERY = 3;
 
-/** How much a connection takes of its application now: it grows with the congestion window, up to the option's value. */
+/**
+ * How much a connection takes of its application now: it grows with the congestion window, up to the option's value. It
+ * does not shrink with it: what is held behind a hole fills the buffer just when the window is small.
+ */
 export function sendLimitBytes(connection: TcpConnection): number {
   const { options, sender } = connection;
   if (options.isSendBufferFixed) return options.sendBufferBytes;
-  const wantedBytes = Math.max(options.sendBufferInitialBytes, WINDOWS_BUFFERED * sender.congestion.cwndBytes);
+  const { congestion, windowUse } = sender;
+  const windows = congestion.controlsRecovery ? WINDOWS_BUFFERED_IN_RECOVERY : WINDOWS_BUFFERED;
+  const largestBytes = Math.max(congestion.cwndBytes, windowUse.largestBytes);
+  const wantedBytes = Math.max(options.sendBufferInitialBytes, windows * largestBytes);
   return Math.min(options.sendBufferBytes, wantedBytes);
 }
 

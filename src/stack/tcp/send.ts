@@ -302,6 +302,24 @@ export class Sender {
     this.connection.timers.set(TIMER_PERSIST, nowMicros + this.rtt.rtoMicros);
   }
 
+  /**
+   * RFC 7413 §4.2.1: data that went with the SYN, up to a stream offset, and was not taken with it. It was sent once, so
+   * it goes out again as what was lost does, but without blame for congestion.
+   */
+  resendSynData(endOffset: number, mark: number, nowMicros: number): void {
+    if (this.#output === null) this.#wake();
+    const { scoreboard, connection, recovery } = this;
+    for (let left = endOffset - this.unaOffset; left > 0;) {
+      const bytes = Math.min(left, connection.segmentBytes);
+      const start = (this.sndNxt - left) | 0;
+      scoreboard.push(start, (start + bytes) | 0, nowMicros, mark, bytes === left);
+      scoreboard.markLost((scoreboard.last - 1) | 0);
+      left -= bytes;
+    }
+    this.stalledSinceMicros = nowMicros;
+    recovery.onSegmentSizeReduced(nowMicros);
+  }
+
   /** The path takes smaller packets only: what was sent in larger ones goes out again, without blame for congestion. */
   onSegmentSizeReduced(nowMicros: number): void {
     const { segmentBytes } = this.connection;
@@ -401,8 +419,9 @@ export class Sender {
   }
 }
 
-/** RFC 5961 §5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT. */
+/** RFC 5961 §5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT; and not from before the first byte, as in Linux. */
 export function isAckInRange(sender: Sender, acknowledgment: number): boolean {
   if (sequenceGreater(acknowledgment, sender.sndNxt)) return false;
-  return sequenceDifference(sender.sndUna, acknowledgment) <= sender.maxSndWnd;
+  const ackedBytes = Math.max(0, sender.unaOffset);
+  return sequenceDifference(sender.sndUna, acknowledgment) <= Math.min(sender.maxSndWnd, ackedBytes);
 }

@@ -1,7 +1,6 @@
 import { ERRNO } from '../../core/errno.ts';
 import type { TcpConfig } from './config.ts';
 import type { TcpConnection } from './connection.ts';
-import { FastOpenKeys } from './fast-open.ts';
 import type { TcpListener } from './listener.ts';
 import { isSocketOption, storedOption, storeOption, type SocketOptionName } from './options.ts';
 import { changeSegmentSize } from './path-mtu.ts';
@@ -10,10 +9,10 @@ import { isSendable, sendLimitBytes } from './send-buffer.ts';
 
 /** A reader that waits for this much wants twice of it, or it would never fill up in one go. */
 const LOWAT_BUFFERS = 2;
-const KEY_BYTES = 16;
 /** Options that have a say only before a connection exists. */
 const BEFORE_OPENING: ReadonlySet<string> = new Set<SocketOptionName>([
   'TCP_FASTOPEN',
+  'TCP_FASTOPEN_KEY',
   'TCP_FASTOPEN_CONNECT',
   'TCP_FASTOPEN_NO_COOKIE',
 ]);
@@ -27,6 +26,7 @@ export function setOption(connection: TcpConnection, name: string, value: unknow
   const verdict = storeOption(options, name, value, config);
   if (verdict < 0) return verdict;
   connection.options = options;
+  if (connection.state === 'CLOSED') return 0;
   takeEffect(connection, name as SocketOptionName, Number(value), nowMicros);
   connection.touch();
   return 0;
@@ -39,21 +39,12 @@ export function setListenerOption(
   name: string,
   value: unknown,
 ): number {
-  if (name === 'TCP_FASTOPEN_KEY') return setFastOpenKeys(listener, value);
   if (name === 'TCP_FASTOPEN_CONNECT' || (name === 'TCP_WINDOW_CLAMP' && value === 0)) return -ERRNO.EINVAL;
   const options = listener.options.copy(config);
   const verdict = storeOption(options, name, value, config);
-  if (verdict === 0) listener.options = options;
-  return verdict;
-}
-
-/** 16 bytes, or 32 for a key that is to be taken still. */
-function setFastOpenKeys(listener: TcpListener, value: unknown): number {
-  if (!(value instanceof Uint8Array) || (value.length !== KEY_BYTES && value.length !== 2 * KEY_BYTES)) {
-    return -ERRNO.EINVAL;
-  }
-  const backup = value.length === KEY_BYTES ? null : value.subarray(KEY_BYTES);
-  listener.fastOpenKeys = new FastOpenKeys(value.subarray(0, KEY_BYTES), backup);
+  if (verdict < 0) return verdict;
+  listener.options = options;
+  if (name === 'TCP_FASTOPEN_KEY') listener.useFastOpenKey(options.fastOpenKey);
   return 0;
 }
 

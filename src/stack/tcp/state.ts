@@ -18,7 +18,7 @@ export const EVENT_CONNECTED = 1;
 export const EVENT_READABLE = 2;
 /** There is send space again after `send` had taken less than it was given. */
 export const EVENT_WRITABLE = 4;
-/** `completedOffset` has moved. */
+/** `completedOffset` has moved, or the FIN is acknowledged. */
 export const EVENT_ACKED = 8;
 /** Nothing will be sent or received any more (TIME-WAIT counts as that). */
 export const EVENT_CLOSED = 16;

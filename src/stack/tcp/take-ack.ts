@@ -60,6 +60,7 @@ function takeNews(sender: Sender, segment: Segment, nowMicros: number): void {
   recovery.ackedBytes = 0;
   if (hadRecords && setsTimer && !found.keepsTimer) setTimers(sender, nowMicros);
   if (hadRecords) {
+    sender.windowUse.noteWindow(sender.congestion.cwndBytes);
     const minRtt = Number.isFinite(rtt.minMicros) ? rtt.minMicros : 0;
     sample.intervalMicros = recovery.isReneging ? -1 : rate.finish(found, minRtt);
     sample.lostBytes = rate.lostBytes - lostBefore;

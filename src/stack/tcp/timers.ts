@@ -112,7 +112,7 @@ export class TimerTable {
       for (let id = wheel.firstIn(slot); id >= 0 && fired < MAX_FIRED; id = wheel.firstIn(slot)) {
         wheel.take(id);
         this.#filed[id] = NEVER;
-        if (this.#tickOf(id) <= wheel.now) fired += this.#fire(id, nowMicros);
+        if (this.#tickOf(id) <= tick) fired += this.#fire(id, nowMicros);
         else this.#refile(id);
       }
       slot = wheel.firstSlot();
@@ -144,9 +144,14 @@ export class TimerTable {
   }
 
   release(id: number): void {
+    this.#deadlines.fill(NEVER, id * TIMER_ROWS, (id + 1) * TIMER_ROWS);
+    this.#drop(id);
+  }
+
+  /** Takes the place of an entry back, of which no timer runs. */
+  #drop(id: number): void {
     this.#wheel.take(id);
     this.#filed[id] = NEVER;
-    this.#deadlines.fill(NEVER, id * TIMER_ROWS, (id + 1) * TIMER_ROWS);
     this.#rows[id]!.id = NONE;
     this.#rows[id] = null;
     this.#free.push(id);
@@ -174,7 +179,7 @@ export class TimerTable {
   /** Files an entry that is not under its earliest deadline; gives its place back if none runs. */
   #refile(id: number): void {
     const tick = this.#tickOf(id);
-    if (tick === NEVER) this.release(id);
+    if (tick === NEVER) this.#drop(id);
     else this.#file(id, tick);
   }
 
@@ -190,7 +195,7 @@ export class TimerTable {
     }
     if (rows.id !== id) return fired;
     const tick = this.#tickOf(id);
-    if (tick === NEVER) this.release(id);
+    if (tick === NEVER) this.#drop(id);
     else if (tick < this.#filed[id]!) this.#file(id, Math.max(tick, this.#polledTick + 1));
     return fired;
   }

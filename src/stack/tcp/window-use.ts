@@ -9,6 +9,8 @@ export class WindowUse {
   isLimited = false;
   /** The most segments outstanding in this window of data. */
   maxSegments = 0;
+  /** The largest window that the connection has had. */
+  largestBytes = 0;
   #sequence = 0;
 
   /** Something was sent, or could not be for want of room in the window. */
@@ -18,6 +20,10 @@ export class WindowUse {
     this.isLimited = isLimited;
     this.maxSegments = outstanding;
     this.#sequence = sndNxt;
+  }
+
+  noteWindow(cwndBytes: number): void {
+    if (cwndBytes > this.largestBytes) this.largestBytes = cwndBytes;
   }
 
   /** In slow start, what was used may double. */

@@ -9,6 +9,18 @@ const MAX_RESERVE_BYTES: number = 64 * KiB;
 const INITIAL_SHARE = 16;
 /** And more than the first flight only where so much is free that this part of it is enough. */
 const PLENTY_SHARE = 256;
+/** Of the memory, what windows leave to connections that have less than a few: those to come among them. */
+const SPARE_SHARE = 8;
+/** Of a chunk, what each connection is promised however short memory is: a chunk each pays for half of the spare part. */
+const LEAST_SHARE = 16;
+/** Of what is left of the spare part, what one connection takes: so it lasts for any number of them. */
+const TURN_SHARE = 4;
+/** Of the free half of the memory, what is promised to a connection before anything has come on it. */
+const UNPROVEN_SHARE = 64;
+/** A peer in slow start sends in each round trip what it has sent in all before. */
+const USE_FACTOR = 2;
+/** Use is counted no further: no window is that large. */
+const MAX_USE = 0x3fff_ffff;
 const MAX_FIELD = 0xffff;
 /** More than any window. */
 const NO_CLAMP = 0x7fff_ffff;
@@ -16,8 +28,9 @@ const NO_CLAMP = 0x7fff_ffff;
 /**
  * The receive window, and with it the guarantee that no payload is dropped for want of memory: over all connections of
  * a pool, what was promised and has not arrived never exceeds what the pool's pages can take at that moment, less a
- * reserve. The edge never moves left (RFC 9293 §3.8.6.2.1), so memory that is promised is spoken for until it is used;
- * that is why windows begin small and are then shared out by what is free.
+ * reserve. The edge never moves left (RFC 9293 §3.8.6.2.1), so memory that is promised is spoken for until it is used,
+ * perhaps for ever. So windows begin small and grow with what comes; a part of the memory is never promised to those that
+ * have enough; and while anybody has less than its few, whatever becomes free goes to those, a chunk each.
  *
  * A promise is the window less what lies in it already, out of order: that has its memory, and the missing bytes keep
  * theirs.
@@ -45,6 +58,10 @@ export class ReceiveWindow {
   #visibleEdge = 0;
   #isOpen = false;
   #isSharer = false;
+  /** Counted in `pool.waiters`. */
+  #isWaiting = false;
+  /** Arrived as promised, in all. */
+  #usedBytes = 0;
   #reserveBytes = 0;
   /** What windows may take in all: the pool without the reserve. */
   #capacityBytes = 0;
@@ -95,6 +112,10 @@ export class ReceiveWindow {
       from.sharers--;
       pool.sharers++;
     }
+    if (this.#isWaiting) {
+      from.waiters--;
+      pool.waiters++;
+    }
     // Others that stay behind may share what this one leaves.
     from.releaseEpoch++;
     this.pool = pool;
@@ -142,6 +163,7 @@ export class ReceiveWindow {
     if (!this.#isOpen) return;
     const promised = Math.max(0, sequenceDifference(this.edge, rcvNxt) - storedBytes);
     this.pool.promisedBytes += promised - this.promisedBytes;
+    if (promised < this.promisedBytes) this.#usedBytes = Math.min(MAX_USE, this.#usedBytes + this.promisedBytes - promised);
     this.promisedBytes = promised;
   }
 
@@ -160,15 +182,20 @@ export class ReceiveWindow {
     const { pool } = this;
     const windowBytes = sequenceDifference(this.edge, rcvNxt);
     const heldBytes = unreadBytes + storedBytes;
-    const shareBytes = this.#shareBytes(heldBytes);
+    const roomBytes = this.#freeBytes() - (pool.promisedBytes - this.promisedBytes);
+    const shareBytes = this.#shareBytes(roomBytes, heldBytes);
     const bufferBytes = this.limitBytes - heldBytes;
     const largestBytes = Math.min(MAX_FIELD * 2 ** this.scale, this.clampBytes);
+    const usefulBytes = Math.min(shareBytes, bufferBytes, this.#provenBytes(roomBytes));
     // A whole number of window units, so that the peer sees the edge where it is.
-    const wantedBytes = Math.min(Math.min(shareBytes, bufferBytes) + storedBytes, largestBytes);
+    const wantedBytes = Math.min(usefulBytes + storedBytes, largestBytes);
     const gain = wantedBytes - (wantedBytes % 2 ** this.scale) - windowBytes;
-    const enoughBytes = Math.min(mssBytes, Math.max(1, Math.floor(this.#certainBytes() / 2)));
+    const spaceBytes = Math.min(this.limitBytes, shareBytes + heldBytes);
+    const enoughBytes = Math.min(mssBytes, Math.max(1, Math.floor(spaceBytes / 2)));
+    const isShort = shareBytes < Math.min(bufferBytes, largestBytes);
+    this.#await(isShort && windowBytes + Math.max(0, gain) + unreadBytes < this.#entitledBytes() / 2);
     this.seenEpoch = pool.releaseEpoch;
-    this.isStarved = gain < enoughBytes && windowBytes < 2 * mssBytes && shareBytes < bufferBytes;
+    this.isStarved = this.#isWaiting || (gain < enoughBytes && windowBytes < 2 * mssBytes && isShort);
     return gain >= enoughBytes ? gain : 0;
   }
 
@@ -218,6 +245,7 @@ export class ReceiveWindow {
     this.#isOpen = false;
     if (this.#isSharer) this.pool.sharers--;
     this.#isSharer = false;
+    this.#await(false);
     this.pool.releaseEpoch++;
     this.pool.promisedBytes -= this.promisedBytes;
     this.promisedBytes = 0;
@@ -245,21 +273,42 @@ export class ReceiveWindow {
   }
 
   /**
-   * What of the free memory this connection may promise. Alone it may have all. Among others it has its part of one half
-   * of the memory for certain; of the other half it may have no more, with what it holds unread, than it leaves free
-   * (dynamic thresholds, Choudhury and Hahne 1998). So readers that do not read cannot starve those that do.
+   * What of `roomBytes`, which nobody else was promised, this connection may promise: a few for certain, and more while
+   * nobody waits for those few. Alone it may have all but the spare part. Among others it has its part of one half of
+   * the memory; of three quarters it may have no more, with what it holds unread, than it leaves free (dynamic
+   * thresholds, Choudhury and Hahne 1998). So readers that do not read cannot starve those that do.
    */
-  #shareBytes(heldBytes: number): number {
+  #shareBytes(roomBytes: number, heldBytes: number): number {
     const { pool } = this;
-    const roomBytes = this.#freeBytes() - (pool.promisedBytes - this.promisedBytes);
-    if (pool.sharers <= 1) return roomBytes;
-    const certainBytes = this.#certainBytes() - heldBytes;
-    const commonBytes = Math.floor((roomBytes - this.#capacityBytes / 2 - heldBytes) / 2);
-    return Math.min(roomBytes, Math.max(certainBytes, commonBytes));
+    const spareBytes = Math.floor(this.#capacityBytes / SPARE_SHARE);
+    const turnBytes = Math.floor((roomBytes - spareBytes / 2) / TURN_SHARE);
+    const leastBytes = Math.max(2 ** this.scale, pool.chunkBytes / LEAST_SHARE);
+    const fewBytes = Math.max(leastBytes, Math.min(this.#entitledBytes(), turnBytes)) - heldBytes;
+    if (pool.waiters > (this.#isWaiting ? 1 : 0)) return Math.min(roomBytes, fewBytes);
+    const largestBytes = roomBytes - spareBytes;
+    if (pool.sharers <= 1) return Math.min(roomBytes, Math.max(fewBytes, largestBytes));
+    const partBytes = Math.floor(this.#capacityBytes / 2 / pool.sharers) - heldBytes;
+    const commonBytes = Math.floor((roomBytes - this.#capacityBytes / 4 - heldBytes) / 2);
+    const shareBytes = Math.min(largestBytes, Math.max(partBytes, commonBytes));
+    return Math.min(roomBytes, Math.max(fewBytes, shareBytes));
   }
 
-  #certainBytes(): number {
-    const { sharers } = this.pool;
-    return sharers <= 1 ? this.limitBytes : Math.min(this.limitBytes, Math.floor(this.#capacityBytes / 2 / sharers));
+  /** What the connection is known to have use for: a promise to one that says nothing is lost to all others. */
+  #provenBytes(roomBytes: number): number {
+    const plentyBytes = Math.max(0, Math.floor((roomBytes - this.#capacityBytes / 2) / UNPROVEN_SHARE));
+    return Math.max(plentyBytes, this.#entitledBytes()) + USE_FACTOR * this.#usedBytes;
+  }
+
+  /** What nobody else has more than while this connection has less: a chunk, where that is to be had for all. */
+  #entitledBytes(): number {
+    const { pool } = this;
+    return Math.min(pool.chunkBytes, Math.floor(this.#capacityBytes / 2 / Math.max(1, pool.sharers)));
+  }
+
+  #await(isWaiting: boolean): void {
+    const waits = isWaiting && this.#isSharer;
+    if (waits === this.#isWaiting) return;
+    this.#isWaiting = waits;
+    this.pool.waiters += waits ? 1 : -1;
   }
 }

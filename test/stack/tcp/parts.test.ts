@@ -15,7 +15,6 @@ import { FakeLanding } from '../../../testing/fake-ip.ts';
 const LOCAL = IpAddress.parse('10.0.0.1')!;
 const REMOTE = IpAddress.parse('10.0.0.2')!;
 
-
 test('KeyedHash is SipHash-2-4: the vectors of its reference implementation', () => {
   const hash = new KeyedHash(0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c);
   const words = Int32Array.of(0x03020100, 0x07060504, 0x0b0a0908);
