@@ -39,6 +39,8 @@ export class FragQueue {
   #head = 0;
   #count = 0;
   #bytes = 0;
+  /** The most entries of late: an empty queue that fills begins with room for as many. */
+  #peak = 0;
 
   /** Entries queued. */
   get count(): number {
@@ -78,7 +80,7 @@ export class FragQueue {
     numbers[at + IOV] = iov;
     numbers[at + OFFSET] = offset;
     numbers[at + SIZE] = size;
-    this.#count++;
+    if (++this.#count > this.#peak) this.#peak = this.#count;
   }
 
   /** The pool of the entry `index` places behind the front. `index` must be below `count`, here and below. */
@@ -175,7 +177,12 @@ export class FragQueue {
 
   static #grow(queue: FragQueue): void {
     const from = queue.#ring;
-    const ring = spares.take(Math.max(INITIAL_ENTRIES, 2 * from.capacity));
+    let capacity = Math.max(INITIAL_ENTRIES, 2 * from.capacity);
+    if (from.capacity === 0) {
+      while (capacity < queue.#peak) capacity *= 2;
+      queue.#peak -= queue.#peak >> 3; // fades: one long queue does not make all later ones long
+    }
+    const ring = spares.take(capacity);
     for (let i = 0; i < queue.#count; i++) {
       const slot = (queue.#head + i) & from.mask;
       ring.pools[i] = from.pools[slot]!;

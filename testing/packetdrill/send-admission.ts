@@ -1,4 +1,5 @@
 import type { TcpConnection } from '../../src/stack/tcp/connection.ts';
+import { notSentLowatBytes } from '../../src/stack/tcp/send-buffer.ts';
 
 /** What Linux counts for each of its packet buffers beside the payload. */
 const OVERHEAD_BYTES = 768;
@@ -10,9 +11,9 @@ const MIN_LIMIT_BYTES = 4608;
 const SMALL_WINDOW_BYTES = 536;
 
 /**
- * How much of a write Linux takes at once when SO_SNDBUF is set: it counts the memory of its packet buffers, fills the
- * last one whatever it counts, and lets a writer that waited go on when a third is free. Ours counts payload. Scripts
- * tell the two apart by what `write` returns and when, which has nothing to do with what is sent.
+ * How much of a write Linux takes at once when SO_SNDBUF or TCP_NOTSENT_LOWAT is set: it counts the memory of its packet
+ * buffers, fills the last one whatever it counts, and lets a writer that waited go on when a third is free. Ours counts
+ * payload. Scripts tell the two apart by what `write` returns and when, which has nothing to do with what is sent.
  */
 export class SendAdmission {
   readonly limitBytes: number;
@@ -42,7 +43,8 @@ export class SendAdmission {
       const tailBytes = end - Math.max(sent, start);
       let roomBytes = tailBytes > 0 ? goalBytes - tailBytes : 0;
       if (roomBytes <= 0) {
-        if (this.#countedBytes(una, end) >= this.limitBytes) {
+        const isFull = this.#countedBytes(una, end) >= this.limitBytes;
+        if (isFull || end - sent >= notSentLowatBytes(connection)) {
           this.#isWaiting = true;
           break;
         }
@@ -63,6 +65,13 @@ export class SendAdmission {
       if (sent < end) this.#bounds.push(sent);
     }
     return end - begin;
+  }
+
+  /** What `poll` says: a third is free, and less than half of what may be unsent is. */
+  isWritable(connection: TcpConnection): boolean {
+    const { sender } = connection;
+    const counted = this.#countedBytes(Math.max(0, sender.unaOffset), connection.queuedOffset);
+    return counted <= (this.limitBytes * 2) / 3 && 2 * sender.unsentBytes < notSentLowatBytes(connection);
   }
 
   #goalBytes(connection: TcpConnection): number {

@@ -5,7 +5,7 @@ import type { TcpConnection } from '../../src/stack/tcp/connection.ts';
 import { FAST_OPEN_CLIENT } from '../../src/stack/tcp/fast-open.ts';
 import type { TcpListener } from '../../src/stack/tcp/listener.ts';
 import { isSocketOption, SocketOptions, storedOption, storeOption } from '../../src/stack/tcp/options.ts';
-import { SEND_MORE, SEND_RECORD } from '../../src/stack/tcp/send-buffer.ts';
+import { notSentLowatBytes, SEND_MORE, SEND_RECORD } from '../../src/stack/tcp/send-buffer.ts';
 import { ErrorQueue } from './error-queue.ts';
 import type { Network } from './network.ts';
 import { streamBytes, streamMismatch } from './pattern.ts';
@@ -25,6 +25,10 @@ export const BLOCKED = null;
 export type CallResult = number | typeof BLOCKED;
 
 const SERVER_PORT = 8080;
+/** TCP_NOTSENT_LOWAT that says nothing. */
+const NO_LOWAT = 0xffff_ffff;
+/** What tcp_wmem begins with in scripts that do not care. */
+const USUAL_BUFFER_BYTES = 131_072;
 const EVENT_IN = 0x001;
 const EVENT_OUT = 0x004;
 const EVENT_ERR = 0x008;
@@ -52,7 +56,7 @@ export class ScriptSocket {
   /** Bytes that did not have the right content: a message, or ''. */
   fault = '';
   readonly #network: Network;
-  /** Set by SO_SNDBUF: Linux's way of counting. */
+  /** Where SO_SNDBUF or the like is set: Linux's way of counting. */
   #admission: SendAdmission | null = null;
   /** What was set before there was a connection or a listener to set it on. */
   readonly #options: SocketOptions;
@@ -128,6 +132,10 @@ export class ScriptSocket {
     if (!isUnderWay && !maySend(connection)) return -ERRNO.EPIPE;
     if (length === 0) return this.awaitsSynData ? this.#openWithoutData() : 0;
     const from = connection.queuedOffset;
+    const { sendBufferInitialBytes } = connection.layer.config;
+    if (notSentLowatBytes(connection) < NO_LOWAT || sendBufferInitialBytes < USUAL_BUFFER_BYTES) {
+      this.#admission ??= new SendAdmission(sendBufferInitialBytes / 2);
+    }
     const admitted = this.#admission === null ? length : this.#admission.admit(connection, length);
     const accepted = admitted === 0 ? 0 : this.#queue(connection, admitted, admitted < length ? 0 : flags);
     const isWaiting = !this.isNonBlocking && (flags & MSG_DONTWAIT) === 0;
@@ -274,7 +282,7 @@ export class ScriptSocket {
     if (connection.receiveQueue.bytes > 0 || connection.finReceived) events |= EVENT_IN;
     if (connection.finReceived) events |= EVENT_RDHUP;
     if (connection.state === 'CLOSED') events |= EVENT_HUP | EVENT_OUT;
-    else if (connection.sendSpaceBytes > 0) events |= EVENT_OUT;
+    else if (connection.sendSpaceBytes > 0 && this.#admission?.isWritable(connection) !== false) events |= EVENT_OUT;
     return events;
   }
 

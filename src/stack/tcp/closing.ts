@@ -24,9 +24,7 @@ export function close(connection: TcpConnection, nowMicros: number): void {
   }
   // The peer's FIN will need a window: what the SYN says of it holds until that is answered.
   if (connection.state === 'SYN-SENT') return;
-  receiver.clear();
-  // Whatever payload comes from now on is answered with a reset: it needs no memory.
-  receiver.window.close();
+  receiver.end();
 }
 
 /** RFC 7413 §4.2.1: what went with the SYN was accepted as any data: the connection ends behind it. */

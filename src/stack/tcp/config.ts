@@ -13,6 +13,8 @@ export interface TcpConfig {
   sendBufferBytes: number;
   /** Of it, what a connection begins with (tcp_wmem[1]); the rest as the congestion window grows. */
   sendBufferInitialBytes: number;
+  /** Unsent bytes from which on nothing more is taken, where TCP_NOTSENT_LOWAT says nothing (tcp_notsent_lowat). */
+  notSentLowatBytes: number;
   timestamps: boolean;
   selectiveAck: boolean;
   /** RFC 2883: report what arrived twice. */
@@ -123,6 +125,7 @@ export const DEFAULT_TCP_CONFIG: Readonly<TcpConfig> = {
   moderateReceiveBuffer: true,
   sendBufferBytes: 4 * MiB,
   sendBufferInitialBytes: 256 * KiB,
+  notSentLowatBytes: 0xffff_ffff,
   timestamps: true,
   selectiveAck: true,
   duplicateSack: true,

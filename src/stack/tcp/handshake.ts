@@ -144,7 +144,7 @@ export class Handshake {
     const isLost = this.retries > 1 && !this.#isFirstAnswered(segment);
     const segments = isLost ? 1 : this.#layer.config.initialWindowSegments;
     if (isActive || fastOpen === null || this.retries > 0) sender.beginWindow(segments);
-    if (connection.isClosedByApplication) receiver.window.close();
+    if (connection.isClosedByApplication) receiver.end();
     receiver.window.join();
     connection.enter('ESTABLISHED');
     if (fastOpen !== null) this.endFast(nowMicros);

@@ -53,8 +53,8 @@ export class SocketOptions {
   /** The most that a window may offer; 0: no limit but the buffer's. */
   windowClampBytes = 0;
   congestion: CongestionName;
-  /** Unsent bytes from which on the socket counts as not writable. */
-  notSentLowatBytes: number = MAX_UINT;
+  /** Unsent bytes from which on the socket counts as not writable; 0: as the configuration says. */
+  notSentLowatBytes = 0;
   /** Length of the queue of Fast Open connections; 0: a listener takes none. */
   fastOpenQueue = 0;
   /** Of a listener's cookies: 16 bytes, or 32 with a key that is still taken; null: the layer's. */

@@ -215,6 +215,16 @@ export class Receiver {
     this.ackTiming?.onAck();
   }
 
+  /**
+   * The application has closed: whatever payload comes from now on is answered with a reset and needs no memory. But the
+   * peer's FIN needs a window: one that is shut would keep it away for ever.
+   */
+  end(): void {
+    this.clear();
+    this.window.close();
+    if (!this.finReceived && this.window.admitFin(this.rcvNxt)) this.ackNow = true;
+  }
+
   /** The application is gone: what was not read is given back. */
   clear(): void {
     this.queue.clear();

@@ -27,7 +27,12 @@ export function sendLimitBytes(connection: TcpConnection): number {
 
 /** Whether so little is unsent that the application may be asked for more (TCP_NOTSENT_LOWAT). */
 export function isSendable(connection: TcpConnection): boolean {
-  return connection.sender.unsentBytes < connection.options.notSentLowatBytes;
+  return connection.sender.unsentBytes < notSentLowatBytes(connection);
+}
+
+/** Unsent bytes from which on nothing more is taken. */
+export function notSentLowatBytes({ options, layer }: TcpConnection): number {
+  return options.notSentLowatBytes || layer.config.notSentLowatBytes;
 }
 
 /** After everything that may be sent was: what the connection waits for now. */

@@ -252,6 +252,13 @@ export class ReceiveWindow {
     this.isStarved = false;
   }
 
+  /** Opens a window that was shut when `close` came, for the sequence number of a FIN. @returns whether it was. */
+  admitFin(rcvNxt: number): boolean {
+    if (this.#isOpen || sequenceDifference(this.edge, rcvNxt) >= 2 ** this.scale) return false;
+    this.edge = (rcvNxt + 2 ** this.scale) | 0;
+    return true;
+  }
+
   #measure(): void {
     const { pool } = this;
     const capacityBytes = pool.chunkCount * pool.chunkBytes;
