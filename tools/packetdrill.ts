@@ -51,7 +51,7 @@ function main(): number {
   for (const path of positionals) {
     const text = readScript(path);
     if (text === null) return 2;
-    for (const mode of scriptModes(text, modes)) {
+    for (const mode of scriptModes(text, modes, path)) {
       played++;
       if (!play(path, text, mode)) failed++;
     }

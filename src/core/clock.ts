@@ -38,3 +38,6 @@ export class SimulatedClock implements Clock {
 
 /** "Nothing is due": the answer of every `pollAt()` that has no timer running. */
 export const NEVER: number = Number.POSITIVE_INFINITY;
+
+/** What `setTimeout` takes at most: more would be over at once. */
+export const MAX_TIMER_MS = 0x7fff_ffff;

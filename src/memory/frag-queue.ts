@@ -7,6 +7,8 @@ const NUMBERS = 3;
 const IOV = 0;
 const OFFSET = 1;
 const SIZE = 2;
+/** Fewer bytes an entry than this, and the entries cost about as much as the bytes. */
+const SPARSE_BYTES = 64;
 /** The memory of a queue. */
 class Ring {
   readonly pools: (PagePool | null)[];
@@ -52,6 +54,11 @@ export class FragQueue {
     return this.#bytes;
   }
 
+  /** Whether there are many entries for what they stand for: `floor` of them, and few bytes each. */
+  isSparse(floor: number): boolean {
+    return this.#count >= floor && this.#bytes < this.#count * SPARSE_BYTES;
+  }
+
   /**
    * Adds `size` bytes at `offset` of chunk `iov` and takes over one reference to it, which the caller held. An empty
    * fragment is no entry: its reference is given back.
@@ -77,6 +84,34 @@ export class FragQueue {
     const slot = (this.#head + this.#count) & mask;
     const at = slot * NUMBERS;
     pools[slot] = pool;
+    numbers[at + IOV] = iov;
+    numbers[at + OFFSET] = offset;
+    numbers[at + SIZE] = size;
+    if (++this.#count > this.#peak) this.#peak = this.#count;
+  }
+
+  /** As `push`, in front of the first entry. */
+  unshift(pool: PagePool, iov: NetIov, offset: number, size: number): void {
+    if (size === 0) {
+      pool.release(iov);
+      return;
+    }
+    this.#bytes += size;
+    if (this.#count > 0) {
+      const { pools, numbers } = this.#ring;
+      const at = this.#head * NUMBERS;
+      if (numbers[at + IOV] === iov && offset + size === numbers[at + OFFSET] && pools[this.#head] === pool) {
+        numbers[at + OFFSET] = offset;
+        numbers[at + SIZE]! += size;
+        pool.release(iov);
+        return;
+      }
+    }
+    if (this.#count > this.#ring.mask) FragQueue.#grow(this);
+    const { pools, numbers, mask } = this.#ring;
+    this.#head = (this.#head - 1) & mask;
+    const at = this.#head * NUMBERS;
+    pools[this.#head] = pool;
     numbers[at + IOV] = iov;
     numbers[at + OFFSET] = offset;
     numbers[at + SIZE] = size;
@@ -109,6 +144,29 @@ export class FragQueue {
     return this.pool(last) === pool && this.iov(last) === iov && this.offset(last) + this.size(last) === offset;
   }
 
+  /** Takes the last entry off WITHOUT giving its reference back: the caller owns it from here. */
+  pop(): void {
+    if (this.#count === 0) return;
+    const ring = this.#ring;
+    const tail = (this.#head + this.#count - 1) & ring.mask;
+    this.#bytes -= ring.numbers[tail * NUMBERS + SIZE]!;
+    ring.pools[tail] = null;
+    if (--this.#count === 0) FragQueue.#giveRingBack(this);
+  }
+
+  /** Takes over all that another queue holds, with its memory; this one must be empty. */
+  become(other: FragQueue): void {
+    if (this.#count > 0 || other === this) return;
+    this.#ring = other.#ring;
+    this.#head = other.#head;
+    this.#count = other.#count;
+    this.#bytes = other.#bytes;
+    other.#ring = NO_RING;
+    other.#head = 0;
+    other.#count = 0;
+    other.#bytes = 0;
+  }
+
   /** Takes the front entry off WITHOUT giving its reference back: the caller owns it from here. */
   shift(): void {
     if (this.#count === 0) return;
@@ -116,10 +174,7 @@ export class FragQueue {
     this.#bytes -= ring.numbers[this.#head * NUMBERS + SIZE]!;
     ring.pools[this.#head] = null;
     this.#head = (this.#head + 1) & ring.mask;
-    if (--this.#count > 0) return;
-    this.#ring = NO_RING;
-    this.#head = 0;
-    spares.keep(ring);
+    if (--this.#count === 0) FragQueue.#giveRingBack(this);
   }
 
   /**
@@ -173,6 +228,13 @@ export class FragQueue {
   /** Where the numbers of an entry begin. */
   static #at(queue: FragQueue, index: number): number {
     return ((queue.#head + index) & queue.#ring.mask) * NUMBERS;
+  }
+
+  static #giveRingBack(queue: FragQueue): void {
+    const ring = queue.#ring;
+    queue.#ring = NO_RING;
+    queue.#head = 0;
+    spares.keep(ring);
   }
 
   static #grow(queue: FragQueue): void {

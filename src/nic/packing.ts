@@ -1,4 +1,5 @@
 import { copyBytes } from '../link/copy.ts';
+import { FragQueue } from '../memory/frag-queue.ts';
 import { NO_NET_IOV, type PagePool } from '../memory/page-pool.ts';
 import type { Packet } from './packet.ts';
 
@@ -41,6 +42,37 @@ export class PackingPage {
     packet.fragSize[0] = moved;
     packet.landedBytes = 0;
     this.#used += moved;
+    return moved;
+  }
+
+  /**
+   * Moves the small ones of what a queue holds in the chunks of `pool` behind each other, so that they are fewer. What
+   * finds no page stays where it is. Returns the bytes moved.
+   */
+  takeQueue(queue: FragQueue, pool: PagePool): number {
+    const { mapping } = pool.region;
+    const packed = new FragQueue();
+    let moved = 0;
+    let hasRoom = true;
+    while (queue.count > 0) {
+      const from = queue.pool();
+      const iov = queue.iov();
+      const offset = queue.offset();
+      const size = queue.size();
+      queue.shift();
+      const isMoved = from === pool && size * SMALL_PART <= pool.chunkBytes && hasRoom;
+      if (!isMoved || !(hasRoom = this.#makeRoom(pool, size))) {
+        packed.push(from, iov, offset, size);
+        continue;
+      }
+      copyBytes(mapping, pool.offsetOf(iov) + offset, mapping, pool.offsetOf(this.#iov) + this.#used, size);
+      pool.release(iov);
+      pool.retain(this.#iov);
+      packed.push(pool, this.#iov, this.#used, size);
+      this.#used += size;
+      moved += size;
+    }
+    queue.become(packed);
     return moved;
   }
 

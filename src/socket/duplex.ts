@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream';
+import { MAX_TIMER_MS } from '../core/clock.ts';
 import { ERRNO } from '../core/errno.ts';
 import { KiB } from '../core/units.ts';
 import type { Gate } from './gate.ts';
@@ -122,7 +123,7 @@ export class DevmemDuplex extends Duplex {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     if (timeoutMs > 0) {
-      this.#timer = setTimeout(() => this.emit('timeout'), timeoutMs).unref();
+      this.#timer = setTimeout(() => this.emit('timeout'), Math.min(timeoutMs, MAX_TIMER_MS)).unref();
       if (onTimeout !== undefined) this.once('timeout', onTimeout);
     } else if (onTimeout !== undefined) {
       this.removeListener('timeout', onTimeout);

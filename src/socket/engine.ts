@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts';
+import { MAX_TIMER_MS, type Clock } from '../core/clock.ts';
 
 /** What the engine drives: a `Stack`. */
 export interface Drivable {
@@ -28,7 +28,6 @@ const MAX_POLL_MICROS = 200;
 const SHORT_SLEEP_MICROS = 500;
 /** Something due so soon is waited for awake: timers of the event loop have a resolution of a millisecond. */
 const AWAKE_MICROS = 200;
-const MAX_TIMER_MS = 0x7fff_ffff;
 
 /**
  * The loop that drives one stack. A turn runs `handle()` a bounded number of times, tells the sockets, and gives the

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { ERRNO } from '../core/errno.ts';
 import { errnoError, invalidArgument } from '../core/errors.ts';
 import type { TcpConfig } from '../stack/tcp/config.ts';
+import { CONGESTION_NAMES } from '../stack/tcp/congestion/make.ts';
 import type { TcpInfo } from '../stack/tcp/info.ts';
 import {
   isSocketOption,
@@ -29,7 +30,7 @@ export interface ReadableSocketOptions extends SocketOptionValues {
 /** A set of options that differs from the configuration by `inputs`. @throws DevmemError as `setOption`. */
 export function makeOptions(inputs: SocketOptionInputs, config: Readonly<TcpConfig>, where: string): SocketOptions {
   if (typeof inputs !== 'object' || inputs === null || Array.isArray(inputs)) {
-    throw invalidArgument(`${where}: options is ${text(inputs)}`, 'write options: { TCP_NODELAY: 1 }');
+    throw invalidArgument(`${where}: options is ${shown(inputs)}`, 'write options: { TCP_NODELAY: 1 }');
   }
   const options = new SocketOptions(config);
   for (const [name, value] of Object.entries(inputs)) {
@@ -41,27 +42,35 @@ export function makeOptions(inputs: SocketOptionInputs, config: Readonly<TcpConf
 /** @throws DevmemError for the negative errno that setting an option answered. */
 export function checkSet(verdict: number, name: string, value: unknown, where: string): void {
   if (verdict >= 0) return;
-  throw errnoError(verdict, `${where}: ${String(name)} to ${text(value)}`, { syscall: 'setsockopt', hint: hintFor(verdict) });
+  throw errnoError(verdict, `${where}: ${nameOf(name)} to ${shown(value)}`, {
+    syscall: 'setsockopt',
+    hint: hintFor(verdict),
+  });
 }
 
 /** @throws DevmemError ENOPROTOOPT unless there is an option of that name to read. */
 export function checkReadable(name: string, where: string): void {
   if (isSocketOption(name) || name === 'TCP_INFO' || name === 'SO_ERROR') return;
   const verdict = -ERRNO.ENOPROTOOPT;
-  throw errnoError(verdict, `${where}: ${String(name)}`, { syscall: 'getsockopt', hint: hintFor(verdict) });
+  throw errnoError(verdict, `${where}: ${nameOf(name)}`, { syscall: 'getsockopt', hint: hintFor(verdict) });
 }
 
 function hintFor(verdict: number): string {
   return HINTS.get(verdict) ?? 'see the table of options for what it takes';
 }
 
+/** The name of an option, whatever it was that JavaScript passed for one. */
+function nameOf(name: unknown): string {
+  return typeof name === 'string' ? name : shown(name);
+}
+
 /** Short, and of any value: who made the mistake is to see what it was. */
-function text(value: unknown): string {
+function shown(value: unknown): string {
   return inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY, maxArrayLength: 4, maxStringLength: 40 });
 }
 
 const HINTS = new Map<number, string>([
   [-ERRNO.ENOPROTOOPT, 'no option of this name; see the table of options'],
-  [-ERRNO.ENOENT, 'congestion controls are cubic, reno and bbr'],
+  [-ERRNO.ENOENT, `congestion controls are ${CONGESTION_NAMES.join(', ')}`],
   [-ERRNO.EOPNOTSUPP, 'the configuration of the host does not allow it: openHost({ tcp: { fastOpen: 3 } })'],
 ]);

@@ -1,3 +1,4 @@
+import { MAX_TIMER_MS, NEVER } from '../core/clock.ts';
 import { ERRNO } from '../core/errno.ts';
 import { errnoError, invalidArgument } from '../core/errors.ts';
 import type { DeviceMemory } from '../memory/device-memory.ts';
@@ -180,7 +181,7 @@ export class UserSocket extends DevmemSocket implements Settling {
     if ((events & (EVENT_CLOSED | EVENT_ERROR)) !== 0) this.#end(this.connection.errno);
     if ((events & EVENT_ACKED) !== 0) this.#sender?.advance();
     const isOver = (events & (EVENT_CLOSED | EVENT_ERROR)) !== 0 || this.#isReadOver();
-    if (isOver || ((events & EVENT_READABLE) !== 0 && this.readableBytes >= this.#lowatBytes)) this.#readable?.open();
+    if (isOver || ((events & EVENT_READABLE) !== 0 && this.#isWorthReading())) this.#readable?.open();
     if ((events & (EVENT_WRITABLE | EVENT_ACKED | EVENT_CONNECTED | EVENT_CLOSED | EVENT_ERROR)) !== 0) {
       this.#writable?.open();
     }
@@ -312,7 +313,7 @@ export class UserSocket extends DevmemSocket implements Settling {
 
   protected override awaitsMore(maxBytes: number): boolean {
     if (this.closed || this.#isReadOver()) return false;
-    return this.readableBytes > 0 && this.readableBytes < Math.min(this.#lowatBytes, maxBytes);
+    return this.readableBytes > 0 && this.readableBytes < maxBytes && !this.#isWorthReading();
   }
 
   get noDelay(): boolean {
@@ -380,8 +381,11 @@ export class UserSocket extends DevmemSocket implements Settling {
     return `${call} ${this.localAddress}:${this.localPort} - ${this.remoteAddress}:${this.remotePort}`;
   }
 
-  get #lowatBytes(): number {
-    return this.connection.options.receiveLowatBytes;
+  /** SO_RCVLOWAT; but who waits for more than the window lets in waits for ever. */
+  #isWorthReading(): boolean {
+    const { connection, readableBytes } = this;
+    if (readableBytes >= connection.options.receiveLowatBytes) return true;
+    return readableBytes > 0 && connection.receiver.isWindowUsed;
   }
 
   get #lingerMs(): number {
@@ -442,14 +446,15 @@ export class UserSocket extends DevmemSocket implements Settling {
   async #finAcknowledged(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
     if (timeoutMs <= 0 || this.#isFinAcknowledged()) return;
     const wait = { isOver: false };
-    const timer = setTimeout(() => {
+    const expire = (): void => {
       wait.isOver = true;
       this.#progress?.open();
-    }, timeoutMs);
+    };
+    const timer = timeoutMs === NEVER ? null : setTimeout(expire, Math.min(timeoutMs, MAX_TIMER_MS));
     try {
       while (!wait.isOver && !this.#isFinAcknowledged()) await this.#changed(signal);
     } finally {
-      clearTimeout(timer);
+      if (timer !== null) clearTimeout(timer);
     }
   }
 

@@ -60,7 +60,10 @@ test('usage errors: one line, one hint, exit 2, nothing on stdout', async () => 
     [['recv', '--sise', '3'], /^devmem-tcp: recv: unknown option '--sise'\nhint: did you mean --size\?/],
     [['recv', '--size', '5x'], /^devmem-tcp: recv: option '--size <size>' argument '5x' is invalid\nhint: give a size/],
     [['recv', '--memory', 'gpu'], /^devmem-tcp: recv: .*'gpu' is invalid\nhint: choose from memfd, udmabuf, shared\n/],
-    [['send', 'x', '10.0.0.1:1', '-C', 'vegas'], /^devmem-tcp: send: .*'vegas' is invalid\nhint: choose from cubic, reno, bbr, bbr3\n/],
+    [
+      ['send', 'x', '10.0.0.1:1', '-C', 'vegas'],
+      /^devmem-tcp: send: .*'vegas' is invalid\nhint: choose from cubic, reno, bbr, bbr3\n/,
+    ],
     [['recv', '--port', '70000'], /hint: give a whole number from 1 to 65535\n/],
     [['recv', '--mtu', '65522'], /hint: give a whole number from 68 to 65521\n/],
     [['recv', '--mtu', '67'], /hint: give a whole number from 68 to 65521\n/],

@@ -20,7 +20,7 @@ const NEEDS = { root: true, tun: true, tools: ['ip', 'python3', 'sysctl'] };
 
 const FACTORS = {
   path: ['loss 0.1 %', 'loss 1 %', 'loss 5 %', 'reordering', 'delay 100 ms', 'loss 1 %, reordering, delay 20 ms'],
-  controller: ['cubic', 'reno', 'bbr'],
+  controller: ['cubic', 'reno', 'bbr', 'bbr3'],
   ecn: [0, 1, 3],
   kernelEcn: [0, 1],
   sack: [true, false],

@@ -137,7 +137,8 @@ for (const address of ['10.77.0.2', 'fd77::2']) {
         socket.shutdown();
         const received: Buffer[] = [];
         for await (const message of socket.messages()) {
-          for (const { offset, size } of message.frags) received.push(Buffer.from(memory.mapping.slice(offset, offset + size)));
+          for (const { offset, size } of message.frags)
+            received.push(Buffer.from(memory.mapping.slice(offset, offset + size)));
           received.push(Buffer.from(message.linear));
           message.release();
         }

@@ -100,6 +100,22 @@ void test('commands: knobs, links, disciplines, files', () => {
   ]);
 });
 
+void test('commands: one instead of another that fails; what is known of hosts; defaults of packetdrill itself', () => {
+  const { host, seen } = recorder();
+  assert.equal(runCommand('sysctl -q net.ipv4.tcp_nonsense=1 &> /dev/null || ip tcp_metrics flush all', host), null);
+  assert.equal(runCommand('sleep 1 || sleep 2', host), null);
+  assert.equal(runCommand('false || nonsense', host)?.startsWith("'nonsense' is no command"), true);
+  assert.deepEqual(seen.splice(0), ['forget', 'sleep 1000000']);
+  for (const [command, fastOpen] of [
+    ['./defaults.sh', 3],
+    ['../../common/defaults.sh', 0x70403],
+  ] as const) {
+    assert.equal(runCommand(command, host), null);
+    const changes = seen.splice(0) as { fastOpen?: number }[];
+    assert.equal(changes.findLast((change) => change.fastOpen !== undefined)?.fastOpen, fastOpen);
+  }
+});
+
 void test("counters by the kernel's names", () => {
   const { host } = recorder({ TcpExtBeyondWindow: 3, TcpExtTCPTimeouts: 0 });
   assert.equal(runCommand('nstat | grep TcpExtBeyondWindow | grep -q " 3 "', host), null);
@@ -113,6 +129,7 @@ void test("counters by the kernel's names", () => {
 void test('a knob is mapped, without effect, or unknown', () => {
   assert.deepEqual(sysctl('net.ipv4.tcp_ecn', '3'), { change: { ecn: 3 } });
   assert.deepEqual(sysctl('net/ipv4/tcp_early_retrans', '0'), { change: { tailLossProbe: false } });
+  assert.deepEqual(sysctl('net.ipv4.tcp_notsent_lowat', '4000'), { change: { notSentLowatBytes: 4000 } });
   assert.ok('ignored' in sysctl('/proc/sys/net/ipv4/tcp_fack', '0'));
   assert.ok('unknown' in sysctl('net.ipv4.tcp_nonsense', '0'));
   assert.ok('unknown' in sysctl('net.ipv4.tcp_syn_retries', 'many'));

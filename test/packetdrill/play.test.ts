@@ -199,4 +199,22 @@ void test('an IP version that a script names is the only one it is played in', a
   const { scriptModes } = await import('../../testing/packetdrill/run-script.ts');
   assert.deepEqual(scriptModes('--ip_version=ipv6\n', IP_MODES), ['ipv6']);
   assert.deepEqual(scriptModes('0 > . 1:1(0)', IP_MODES), IP_MODES);
+  assert.deepEqual(scriptModes('', IP_MODES, 'tcp/probe-v6.pkt'), ['ipv6']);
+  assert.deepEqual(scriptModes('', IP_MODES, 'tcp/probe-v4.pkt'), ['ipv4', 'ipv4-mapped-ipv6']);
+});
+
+void test('TCP_NOTSENT_LOWAT: what a write takes is counted as Linux does, and so is when poll wakes up', () => {
+  assertPasses(`${SERVER}
+   +0 fcntl(4, F_SETFL, O_RDWR|O_NONBLOCK) = 0
+   +0 getsockopt(4, SOL_TCP, TCP_NOTSENT_LOWAT, [0], [4]) = 0
+   +0 setsockopt(4, SOL_TCP, TCP_NOTSENT_LOWAT, [3000], 4) = 0
+   +0 write(4, ..., 50000) = 26000
+   +0 > P. 1:10001(10000) ack 1
+   +0 write(4, ..., 50000) = -1 EAGAIN
+   +0...0.020 poll([{fd=4, events=POLLOUT, revents=POLLOUT}], 1, 1000) = 1
+ +.01 < . 1:1(0) ack 6001 win 257
+   +0 > P. 10001:22001(12000) ack 1
+ +.01 < . 1:1(0) ack 8001 win 257
+   +0 > P. 22001:26001(4000) ack 1
+`);
 });

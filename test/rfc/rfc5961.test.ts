@@ -31,7 +31,7 @@ test('§5.2: data with an acknowledgment from long ago', () => {
   wire.recv({ seq: 1, ack: 1, payload: 10 }).expectRead(0, 10);
 });
 
-test('§5.2: an acknowledgment from before the first byte, though the window would reach that far', () => {
+test('§5.2: an acknowledgment from before the SYN, though the window would reach that far', () => {
   const wire = new WireScript().established();
   wire.recv({ seq: 1, ack: -999, payload: 10 }).expect({ flags: 'A', seq: 1, ack: 1 }).expectNothing();
   wire.send(1000).skip().recv({ seq: 1, ack: 1001 });

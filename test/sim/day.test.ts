@@ -52,7 +52,7 @@ class Day {
       hostPoolBytes: 512 * KiB,
       devicePages: [0, 64, 256][index % 3]!,
       tcp: {
-        congestion: (['cubic', 'reno', 'bbr'] as const)[index % 3]!,
+        congestion: (['cubic', 'reno', 'bbr', 'bbr3'] as const)[index % 4]!,
         receiveBufferBytes: 32 * KiB,
         sendBufferBytes: 64 * KiB,
         retries: 8,

@@ -235,3 +235,36 @@ describe('two hosts over a bottleneck that marks', () => {
     }
   }
 });
+
+describe('a mark on one of many small writes', () => {
+  for (const congestion of ['cubic', 'bbr', 'bbr3'] as const) {
+    test(`${congestion}: what is sent in bulk afterwards goes at the path's pace`, () => {
+      const config: Partial<TcpConfig> = { congestion, ecn: ECN_CLASSIC };
+      const pair = new TcpPair({ seed: 3, delayMicros: 20_000, configs: [config, config] });
+      const { client, server } = pair.connect();
+      const source = pattern(1 << 18);
+      let mayMark = false;
+      let marks = 0;
+      pair.onMark = (from, _header, payload, codepoint) => {
+        if (!mayMark || from !== pair.a || payload.length === 0 || codepoint === ECN_NOT_ECT) return codepoint;
+        mayMark = false;
+        marks++;
+        return ECN_CE;
+      };
+      for (let write = 0; write < 20; write++) {
+        mayMark = write === 18;
+        client.send(source, 0, 1);
+        pair.runFor(500_000);
+        readAll(server, pair.nowMicros);
+      }
+      assert.equal(marks, 1);
+      const startMicros = pair.nowMicros;
+      const bytes = 200_000;
+      for (let sent = 0, received = 0; received < bytes; received += readAll(server, pair.nowMicros).length) {
+        if (sent < bytes) sent += client.send(source, sent, bytes - sent);
+        pair.a.layer.flush(pair.nowMicros);
+        assert.ok(pair.step() && pair.nowMicros - startMicros < 1_000_000, `${received} bytes in a second`);
+      }
+    });
+  }
+});

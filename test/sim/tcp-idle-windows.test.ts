@@ -59,7 +59,10 @@ function sendAll(pair: TcpPair, all: readonly Stream[], bytes: number): void {
   };
   pair.onStep();
   pair.runFor(HOUR);
-  assert.deepEqual(all.map(({ toClient }) => toClient), goals);
+  assert.deepEqual(
+    all.map(({ toClient }) => toClient),
+    goals,
+  );
 }
 
 for (const [pages, count] of [
@@ -126,4 +129,35 @@ test('memory is short on both sides: windows do not wait for each other', () => 
     pair.runUntil(() => all.every(({ toClient }) => toClient === data.sizeBytes), 2_000_000);
     finish(pair, all);
   }
+});
+
+test('while somebody waits for a few, a busy flow gets no more than they', () => {
+  const pair = new TcpPair({ pages: [32, 512] });
+  const busy = connect(pair, 999);
+  const late = Array.from({ length: 7 }, () => null as Stream | null);
+  const data = pattern(40_000, 3);
+  const flood = pattern(1 << 20, 5);
+  const sent = late.map(() => 0);
+  let busySent = 0;
+  pair.onStep = () => {
+    check(pair);
+    busySent += busy.server.send(flood, busySent % 4096, 500_000);
+    read(pair, busy);
+    for (const [i, stream] of late.entries()) {
+      if (stream === null) continue;
+      sent[i]! += stream.server.send(data, sent[i]!, data.sizeBytes - sent[i]!);
+      read(pair, stream);
+    }
+  };
+  pair.onStep();
+  pair.runUntil(() => busy.toClient > 1_000_000 && windowOf(busy.client) > 30_000);
+  for (let i = 0; i < late.length; i++) late[i] = connect(pair, 1000 + i);
+  const streams = late.map((stream) => stream!);
+  const before = busy.toClient;
+  pair.runUntil(() => streams.every(({ toClient }) => toClient === data.sizeBytes));
+  // In fair turn, eight of them: the busy one has got the rest of the time, but not all of it.
+  assert.ok(busy.toClient - before < 20 * data.sizeBytes, `${busy.toClient - before}`);
+  assert.equal(pair.a.pool.waiters, 0);
+  const all = [busy, ...streams];
+  finish(pair, all);
 });

@@ -52,7 +52,9 @@ interface Scene extends AsyncDisposable {
 }
 
 /** A server that receives into device memory, and a client on the other end of the cable. */
-async function openScene(options: { client?: Partial<HostOptions>; family?: 4 | 6; sizeBytes?: number } = {}): Promise<Scene> {
+async function openScene(
+  options: { client?: Partial<HostOptions>; family?: 4 | 6; sizeBytes?: number } = {},
+): Promise<Scene> {
   let watch: Watch | null = null;
   const pair = await openPair({
     family: options.family ?? 4,

@@ -1,10 +1,40 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ERRNO, KiB, Message, MSG_MORE } from '../../src/index.ts';
-import type { SocketOptionInputs } from '../../src/index.ts';
+import { DevmemError, ERRNO, KiB, Message, MSG_MORE } from '../../src/index.ts';
+import type { Linger, SocketOptionInputs } from '../../src/index.ts';
 import { makeOptions } from '../../src/socket/socket-options.ts';
 import { DEFAULT_TCP_CONFIG } from '../../src/stack/tcp/config.ts';
 import { bytesOf, connectInto, openPair, pattern, queued } from '../../testing/hosts.ts';
+
+const NUMERIC_OPTIONS = [
+  'TCP_NODELAY',
+  'TCP_CORK',
+  'TCP_MAXSEG',
+  'TCP_KEEPIDLE',
+  'TCP_KEEPINTVL',
+  'TCP_KEEPCNT',
+  'TCP_USER_TIMEOUT',
+  'TCP_SYNCNT',
+  'TCP_LINGER2',
+  'TCP_DEFER_ACCEPT',
+  'TCP_WINDOW_CLAMP',
+  'TCP_QUICKACK',
+  'TCP_NOTSENT_LOWAT',
+  'TCP_INQ',
+  'TCP_RTO_MAX_MS',
+  'TCP_RTO_MIN_US',
+  'TCP_DELACK_MAX_US',
+  'TCP_THIN_LINEAR_TIMEOUTS',
+  'TCP_THIN_DUPACK',
+  'SO_KEEPALIVE',
+  'SO_RCVBUF',
+  'SO_SNDBUF',
+  'SO_RCVLOWAT',
+  'IP_TOS',
+  'IPV6_TCLASS',
+  'IP_TTL',
+  'IPV6_UNICAST_HOPS',
+] as const;
 
 test('options by their usual names, on a socket, at connect and inherited from a listener', async () => {
   await using pair = await openPair();
@@ -73,6 +103,22 @@ test('SO_RCVLOWAT: a reader waits for that much, or for the end', async () => {
   last.release();
 });
 
+test('SO_RCVLOWAT above what memory lets in: a reader gets what there is', async () => {
+  await using pair = await openPair();
+  await using c = await connectInto(pair, 64 * KiB);
+  c.socket.setOption('SO_RCVLOWAT', 200_000);
+  const writing = c.peer.write(pattern(200_000));
+  let bytes = 0;
+  while (bytes < 200_000) {
+    const message = await c.socket.recvmsg();
+    bytes += message.bytes;
+    message.release();
+    if (bytes > 150_000) c.socket.setOption('SO_RCVLOWAT', 1);
+  }
+  await writing;
+  assert.equal(bytes, 200_000);
+});
+
 test('TCP_INQ: a message says what is left behind it, and the end', async () => {
   await using pair = await openPair();
   await using c = await connectInto(pair);
@@ -119,4 +165,108 @@ test('more: bytes wait for what follows and arrive as they are', async () => {
   const message = await c.socket.recvmsg();
   assert.ok(bytesOf(message, c.memory).equals(bytes));
   message.release();
+});
+
+const NUMBERS: readonly unknown[] = [Number.NaN, 0.5, Number.POSITIVE_INFINITY, 2 ** 40, -(2 ** 40), 10n];
+const OTHERS: readonly unknown[] = ['1', null, undefined, {}, [], Symbol('one'), () => 1];
+
+test('values that no int can say, and no numbers at all, are EINVAL with the value in the text', async () => {
+  await using pair = await openPair();
+  await using c = await connectInto(pair);
+  const { socket, listener } = c;
+  const before = JSON.stringify(socket.option('TCP_INFO').tcpi_options);
+  for (const name of NUMERIC_OPTIONS) {
+    for (const value of [...NUMBERS, ...OTHERS]) {
+      for (const target of [socket, listener]) {
+        assert.throws(
+          () => target.setOption(name, value as number),
+          (error: DevmemError) => {
+            assert.ok(error instanceof DevmemError, `${name} to ${String(value)}: ${String(error)}`);
+            assert.equal(error.code, 'EINVAL');
+            return error.message.includes(name) && error.hint !== undefined;
+          },
+          `${name} to ${String(value)}`,
+        );
+      }
+    }
+  }
+  assert.throws(() => socket.setOption('TCP_KEEPCNT', Number.NaN), /TCP_KEEPCNT to NaN/);
+  assert.equal(JSON.stringify(socket.option('TCP_INFO').tcpi_options), before);
+});
+
+test('the largest and the least that an int can say never break a connection', async () => {
+  await using pair = await openPair();
+  await using c = await connectInto(pair);
+  for (const name of NUMERIC_OPTIONS) {
+    for (const value of [0x7fff_ffff, -0x8000_0000, -1, 0, 1, 0xffff_ffff]) {
+      for (const target of [c.socket, c.peer]) {
+        try {
+          target.setOption(name, value);
+        } catch (error) {
+          assert.ok(error instanceof DevmemError && error.code === 'EINVAL', String(error));
+        }
+        assert.ok(Number.isFinite(target.option(name)), name);
+      }
+    }
+    if (name === 'SO_RCVLOWAT') c.socket.setOption(name, 1);
+  }
+  const data = pattern(10_000);
+  for (const socket of [c.socket, c.peer]) {
+    socket.setOption('SO_RCVLOWAT', 1);
+    socket.setOption('SO_MAX_PACING_RATE', 0xffff_ffff);
+    socket.setOption('TCP_NOTSENT_LOWAT', 0xffff_ffff);
+    socket.setOption('TCP_CORK', 0);
+  }
+  await c.peer.write(data);
+  await queued(c.socket, data.length);
+});
+
+test('what is neither switch nor number: names, keys and structures', async () => {
+  await using pair = await openPair();
+  await using c = await connectInto(pair);
+  const { socket, listener } = c;
+  const EINVAL = { code: 'EINVAL' };
+  for (const seconds of [Number.NaN, -1, 2 ** 31, '5', undefined]) {
+    assert.throws(() => socket.setOption('SO_LINGER', { enabled: true, seconds: seconds as number }), EINVAL);
+  }
+  for (const value of [null, 1, 'on', { enabled: 1, seconds: 1 }]) {
+    assert.throws(() => socket.setOption('SO_LINGER', value as unknown as Linger), EINVAL);
+  }
+  assert.throws(() => socket.setOption('TCP_CONGESTION', 5 as unknown as 'bbr'), EINVAL);
+  assert.throws(() => listener.setOption('TCP_FASTOPEN_KEY', new Uint8Array(15)), EINVAL);
+  assert.throws(() => listener.setOption('TCP_FASTOPEN_KEY', 'key' as unknown as Uint8Array), EINVAL);
+  assert.throws(() => socket.setOption('TCP_FASTOPEN_KEY', new Uint8Array(16)), EINVAL, 'a connection has none');
+  assert.throws(() => socket.setOption('TCP_FASTOPEN', 5), EINVAL);
+  for (const name of [undefined, null, 5, Symbol('name'), '__proto__', 'toString', '']) {
+    assert.throws(() => socket.setOption(name as 'TCP_CORK', 1), { code: 'ENOPROTOOPT' });
+    assert.throws(() => socket.option(name as 'TCP_CORK'), { code: 'ENOPROTOOPT' });
+  }
+  const wrong = { code: 'ERR_DEVMEM_INVALID_ARGUMENT' };
+  for (const options of [null, 5, 'TCP_NODELAY', ['TCP_NODELAY']]) {
+    const given = options as unknown as SocketOptionInputs;
+    await assert.rejects(pair.receiver.listen({ port: 90, options: given }), wrong);
+    await assert.rejects(pair.sender.connect({ host: pair.receiverAddress, port: 5201, options: given }), wrong);
+  }
+  assert.throws(() => socket.keepAlive(true, Number.NaN), wrong);
+});
+
+test('a socket that its application has closed takes no options; one that the peer has ended does, to no effect', async () => {
+  await using pair = await openPair();
+  const c = await connectInto(pair);
+  c.peer.abort();
+  await assert.rejects(c.socket.recvmsg(), { code: 'ECONNRESET' });
+  for (const name of NUMERIC_OPTIONS) {
+    try {
+      c.socket.setOption(name, 1);
+    } catch (error) {
+      assert.ok(error instanceof DevmemError, String(error));
+    }
+  }
+  c.socket.keepAlive(true, 1);
+  assert.equal(c.socket.option('SO_ERROR'), ERRNO.ECONNRESET);
+  await c.socket.close();
+  assert.throws(() => c.socket.setOption('TCP_NODELAY', 1), { code: 'EBADF', syscall: 'setsockopt' });
+  assert.throws(() => c.peer.setOption('TCP_NODELAY', 1), { code: 'EBADF' });
+  assert.equal(c.socket.tcpInfo().tcpi_state, 7, 'what it was can still be read');
+  await c[Symbol.asyncDispose]();
 });

@@ -39,8 +39,10 @@ export function runScript(text: string, path: string, run: RunOptions): ScriptRe
   }
 }
 
-/** The modes that a script is for: all, unless it names one. */
-export function scriptModes(text: string, modes: readonly IpMode[]): readonly IpMode[] {
+/** The modes that a script is for: all, unless it names one, or its file's name ends in one, as packetdrill's own do. */
+export function scriptModes(text: string, modes: readonly IpMode[], path = ''): readonly IpMode[] {
   const named = /^--ip_version=(\S+)/m.exec(text)?.[1];
-  return named === undefined ? modes : modes.filter((mode) => mode === named);
+  if (named !== undefined) return modes.filter((mode) => mode === named);
+  if (path.endsWith('v6.pkt')) return modes.filter((mode) => mode === 'ipv6');
+  return path.endsWith('v4.pkt') ? modes.filter((mode) => mode !== 'ipv6') : modes;
 }

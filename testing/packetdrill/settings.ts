@@ -32,6 +32,7 @@ const MODES: Readonly<
     defines: [
       ['TFO_COOKIE', '3021b9d889017eeb'],
       ['TFO_COOKIE_ZERO', 'b7c12350a90dc8f5'],
+      ['CODE', 'host_unreachable'],
       ['CMSG_LEVEL_IP', 'SOL_IP'],
       ['CMSG_TYPE_RECVERR', 'IP_RECVERR'],
     ],
@@ -43,6 +44,7 @@ const MODES: Readonly<
     defines: [
       ['TFO_COOKIE', '3021b9d889017eeb'],
       ['TFO_COOKIE_ZERO', 'b7c12350a90dc8f5'],
+      ['CODE', 'host_unreachable'],
       ['CMSG_LEVEL_IP', 'SOL_IPV6'],
       ['CMSG_TYPE_RECVERR', 'IPV6_RECVERR'],
     ],

@@ -27,8 +27,6 @@ export type CallResult = number | typeof BLOCKED;
 const SERVER_PORT = 8080;
 /** TCP_NOTSENT_LOWAT that says nothing. */
 const NO_LOWAT = 0xffff_ffff;
-/** What tcp_wmem begins with in scripts that do not care. */
-const USUAL_BUFFER_BYTES = 131_072;
 const EVENT_IN = 0x001;
 const EVENT_OUT = 0x004;
 const EVENT_ERR = 0x008;
@@ -132,10 +130,7 @@ export class ScriptSocket {
     if (!isUnderWay && !maySend(connection)) return -ERRNO.EPIPE;
     if (length === 0) return this.awaitsSynData ? this.#openWithoutData() : 0;
     const from = connection.queuedOffset;
-    const { sendBufferInitialBytes } = connection.layer.config;
-    if (notSentLowatBytes(connection) < NO_LOWAT || sendBufferInitialBytes < USUAL_BUFFER_BYTES) {
-      this.#admission ??= new SendAdmission(sendBufferInitialBytes / 2);
-    }
+    this.#limitAdmission(connection);
     const admitted = this.#admission === null ? length : this.#admission.admit(connection, length);
     const accepted = admitted === 0 ? 0 : this.#queue(connection, admitted, admitted < length ? 0 : flags);
     const isWaiting = !this.isNonBlocking && (flags & MSG_DONTWAIT) === 0;
@@ -292,6 +287,14 @@ export class ScriptSocket {
     if (connection === null) return;
     this.errors.completed(connection.completedOffset);
     this.errors.acknowledged(Math.max(0, connection.sender.unaOffset), this.#network.nowMicros);
+  }
+
+  /** With TCP_NOTSENT_LOWAT the script minds how much a write takes. */
+  #limitAdmission(connection: TcpConnection): void {
+    const { sendBufferInitialBytes, sendBufferBytes } = connection.layer.config;
+    if (this.#admission !== null || notSentLowatBytes(connection) >= NO_LOWAT) return;
+    this.#admission = new SendAdmission(sendBufferInitialBytes / 2);
+    connection.setOption('SO_SNDBUF', sendBufferBytes, this.#network.nowMicros);
   }
 
   #queue(connection: TcpConnection, length: number, flags: number): number {

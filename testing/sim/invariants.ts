@@ -5,7 +5,8 @@ import type { Nic } from '../../src/nic/nic.ts';
 import type { TcpConnection } from '../../src/stack/tcp/connection.ts';
 import type { TcpLayer } from '../../src/stack/tcp/layer.ts';
 import type { TcpState } from '../../src/stack/tcp/state.ts';
-import { TIMER_PACING, TIMER_RETRANSMIT } from '../../src/stack/tcp/timers.ts';
+import { MAX_BURST_BYTES } from '../../src/stack/tcp/config.ts';
+import { TIMER_PACING, TIMER_PERSIST, TIMER_RETRANSMIT } from '../../src/stack/tcp/timers.ts';
 import { sequenceDifference } from '../../src/wire/sequence.ts';
 
 /** RFC 9293 §3.3.2, figure 5, with the ways out that the text adds: any state may end at once. */
@@ -27,6 +28,9 @@ const LEGAL: Readonly<Record<TcpState, readonly TcpState[]>> = {
 const SACKED = 1;
 const LOST = 2;
 const RETRANSMITTED = 4;
+
+/** However short the timeout: so long what may be sent waits at most, in microseconds. */
+const MAX_WAIT_MICROS = 1_000_000;
 
 /** What does not hold. */
 export class InvariantError extends Error {
@@ -164,6 +168,7 @@ export class LayerInvariants {
       );
     }
     check(receiver.queue.bytes >= 0 && receiver.reassembly.bytes >= 0, where('a queue holds less than nothing'));
+    if (this.#layer.pollAt() > nowMicros) checkProgress(connection, nowMicros, where);
     if (thorough) this.#recount(connection, where);
 
     past.unaOffset = sender.unaOffset;
@@ -274,6 +279,17 @@ export function checkQuiet(nic: Nic, layer: TcpLayer, pools: readonly PagePool[]
     const lost = pool.referenceTotal - nic.ringReferences(pool);
     check(lost === 0, () => `${lost} references to pages are left`);
   }
+}
+
+/** Something is to be sent, the window is open, and nothing is in flight that would be answered: soon a timer asks. */
+function checkProgress(connection: TcpConnection, nowMicros: number, where: (what: string) => () => string): void {
+  const { sender, timers, options, isWayBlocked } = connection;
+  const hasWork = sender.unsentBytes > 0 || (sender.finQueued && !sender.finSent);
+  if (!hasWork || isWayBlocked || sender.unaOffset < 0 || sender.scoreboard.count > 0 || sender.usableWindow <= 0) return;
+  const next = Math.min(timers.at(TIMER_RETRANSMIT), timers.at(TIMER_PERSIST), timers.at(TIMER_PACING));
+  const pacedMicros = (MAX_BURST_BYTES * 1e6) / options.maxPacingBytesPerSecond;
+  const most = Math.max(sender.rtt.rtoMicros, MAX_WAIT_MICROS, pacedMicros);
+  check(next <= nowMicros + most, where(`what may be sent waits ${next - nowMicros} µs, with nothing in flight`));
 }
 
 function earliestDeadline({ timers }: TcpConnection): number {

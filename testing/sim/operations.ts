@@ -27,7 +27,7 @@ const MAX_ENDPOINTS = 12;
 const MAX_PAYLOAD_BYTES = 1400;
 /** Frames remembered for being sent again. */
 const REPLAYS = 16;
-const SETTLE_MICROS: number = 1500 * SECOND;
+const SETTLE_MICROS: number = 300 * SECOND;
 /** Of device memory, where the caller names none. */
 const USUAL_PAGES = 128;
 
@@ -43,7 +43,8 @@ const OPTIONS: readonly (readonly [name: string, values: readonly unknown[]])[] 
   ['TCP_LINGER2', [-1, 1, 60]],
   ['TCP_WINDOW_CLAMP', [2000, 30_000]],
   ['TCP_QUICKACK', [0, 1]],
-  ['TCP_CONGESTION', ['reno', 'cubic', 'bbr', 'vegas']],
+  ['TCP_CONGESTION', ['reno', 'cubic', 'bbr', 'bbr3', 'vegas']],
+  ['SO_MAX_PACING_RATE', [20_000, 1_000_000, 0xffff_ffff]],
   ['TCP_NOTSENT_LOWAT', [1, 16_384]],
   ['TCP_MAXSEG', [0, 88, 536, 5]],
   [

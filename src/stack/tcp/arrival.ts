@@ -29,7 +29,7 @@ export function segmentArrives(
     return;
   }
   if (connection.state === 'SYN-RECEIVED' && segment.isSyn && segment.sequence === connection.receiver.irs) {
-    if (!takeRepeatedSyn(connection, segment)) return;
+    if (!takeRepeatedSyn(layer, connection, segment, nowMicros)) return;
   }
   if (segment.payloadBytes > 0) flushDuplicate(connection, nowMicros);
   if (!isAcceptable(layer, connection, segment, nowMicros)) {
@@ -119,10 +119,15 @@ function isForeignEcho(connection: TcpConnection, segment: Segment, nowMicros: n
  * The peer's SYN again in SYN-RECEIVED: our SYN-ACK was lost, or this is the SYN-ACK of a simultaneous open, which is to
  * be taken for its acknowledgment. Returns whether to go on with it.
  */
-function takeRepeatedSyn(connection: TcpConnection, segment: Segment): boolean {
+function takeRepeatedSyn(
+  layer: TcpLayer,
+  connection: TcpConnection,
+  segment: Segment,
+  nowMicros: number,
+): boolean {
   if (!segment.isAck) {
     connection.ecn?.takeRepeatedSyn(segment);
-    connection.handshake.repeat();
+    if (mayAnswerInvalid(layer, connection, nowMicros)) connection.handshake.repeat();
     return false;
   }
   if (connection.sackEnabled) connection.receiver.noteOldSegment(segment.sequence, (segment.sequence + 1) | 0);
@@ -170,12 +175,17 @@ function answerInvalid(layer: TcpLayer, connection: TcpConnection, segment: Segm
     connection.receiver.ackNow = true;
     return;
   }
+  if (mayAnswerInvalid(layer, connection, nowMicros)) connection.receiver.ackNow = true;
+}
+
+/** Notes the answer; one that may not be is counted. */
+function mayAnswerInvalid(layer: TcpLayer, connection: TcpConnection, nowMicros: number): boolean {
   if (nowMicros - connection.lastChallengeMicros < layer.config.invalidSegmentMicros) {
     layer.counters.challengeAcksSuppressed++;
-    return;
+    return false;
   }
   connection.lastChallengeMicros = nowMicros;
-  connection.receiver.ackNow = true;
+  return true;
 }
 
 /** Second step, as RFC 5961 §3.2 has it. */
@@ -245,6 +255,7 @@ function takeAcknowledgment(layer: TcpLayer, connection: TcpConnection, segment:
     }
     connection.ecn?.takeThirdAck(segment);
     connection.handshake.establish(segment, nowMicros);
+    connection.lastChallengeMicros = Number.NEGATIVE_INFINITY; // what the handshake used up does not count any more
     if (connection.fastOpen === null || sender.scoreboard.count === 0) return true;
     // Data was sent before the handshake was done: the acknowledgment may be for some of it.
   }

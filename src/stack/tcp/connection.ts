@@ -441,7 +441,8 @@ export class TcpConnection implements TimerOwner {
     if (this.#handshake !== null) isFree = this.#proceedHandshake(this.#handshake, nowMicros);
     openWindow(this);
     if (this.ecn?.reflectsSyn === true) isFree = flushAck(this, nowMicros) && isFree;
-    if (canTransmit(this.#state) ? this.sender.unaOffset >= 0 : this.#sendsEarly) isFree = this.sender.output(nowMicros) && isFree;
+    if (canTransmit(this.#state) ? this.sender.unaOffset >= 0 : this.#sendsEarly)
+      isFree = this.sender.output(nowMicros) && isFree;
     if (isSynchronized(this.#state) || this.#answersEarly) isFree = flushAck(this, nowMicros) && isFree;
     noteChrono(this, nowMicros);
     if (this.probingSinceMicros >= 0 && !this.timers.runs(TIMER_PERSIST)) this.probingSinceMicros = -1;

@@ -118,7 +118,8 @@ export class FastOpenClient {
         host.lastSynLossMicros = nowMicros;
       } else if (!isRepeated) {
         host.synLosses = 0;
-        if (!brought && state.synBytes === 0) host.refusedForms = Math.max(host.refusedForms, state.isExperimental ? 2 : 1);
+        if (!brought && state.synBytes === 0)
+          host.refusedForms = Math.max(host.refusedForms, state.isExperimental ? 2 : 1);
       }
     }
     if (state.synBytes === 0) return;

@@ -168,7 +168,7 @@ export interface SocketOptionValues {
   SO_RCVBUF: number;
   /** Bytes to hold unacknowledged; switches tuning off. Read: twice of it. */
   SO_SNDBUF: number;
-  /** Bytes from which on the socket is readable. */
+  /** Bytes from which on the socket is readable; no more than its buffer holds. */
   SO_RCVLOWAT: number;
   /** Bytes per second at most; 2^32 - 1: no limit. */
   SO_MAX_PACING_RATE: number;
@@ -346,7 +346,8 @@ const RULES: Rules = {
   },
   SO_RCVLOWAT: {
     set(options, value) {
-      options.receiveLowatBytes = value < 0 ? MAX_INT : Math.max(value, 1);
+      const bytes = value < 0 ? MAX_INT : Math.max(value, 1);
+      options.receiveLowatBytes = Math.min(bytes, options.receiveBufferBytes); // tcp_set_rcvlowat: no more than is ever there
       return 0;
     },
     get: (options) => options.receiveLowatBytes,
@@ -394,7 +395,10 @@ function isValueOf(name: SocketOptionName, value: unknown): boolean {
     case 'TCP_CONGESTION':
       return typeof value === 'string';
     case 'TCP_FASTOPEN_KEY':
-      return value instanceof Uint8Array && (value.length === FAST_OPEN_KEY_BYTES || value.length === 2 * FAST_OPEN_KEY_BYTES);
+      return (
+        value instanceof Uint8Array &&
+        (value.length === FAST_OPEN_KEY_BYTES || value.length === 2 * FAST_OPEN_KEY_BYTES)
+      );
     case 'SO_LINGER':
       return isLinger(value);
     case 'SO_MAX_PACING_RATE':

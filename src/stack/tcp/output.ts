@@ -85,9 +85,11 @@ export class Output {
     this.isProbeDue = false;
     const { scoreboard, recovery, connection, counters } = this.#sender;
     if (scoreboard.count === 0 || recovery.isProbing || !recovery.mayProbe) return EMIT_SENT;
-    const isNew = this.#sender.maySendNew;
     const last = (scoreboard.last - 1) | 0;
-    const verdict = isNew ? this.#sendNew(nowMicros, 1) : this.#resend(last, scoreboard.last, nowMicros);
+    let verdict = this.#sender.maySendNew ? this.#sendNew(nowMicros, 1) : NOTHING;
+    const isNew = verdict !== NOTHING;
+    // Also where something new is there, but is paced, or has no record.
+    if (!isNew) verdict = this.#resend(last, scoreboard.last, nowMicros);
     if (verdict !== EMIT_SENT) return verdict;
     recovery.isProbing = true;
     recovery.isProbeRetransmission = !isNew;
@@ -261,7 +263,7 @@ export class Output {
     const sender = this.#sender;
     const { connection } = sender;
     sender.lastSentMicros = nowMicros;
-    connection.timers.stop(TIMER_PERSIST);
+    if (connection.timers.runs(TIMER_PERSIST)) sender.endPersist();
     sender.ensureRetransmit(nowMicros); // RFC 6298 §5.1
     sender.activePacer()?.sent(bytes, sender.pacingBytesPerSecond, connection.dataSegmentsOut, nowMicros);
   }
@@ -269,7 +271,8 @@ export class Output {
   /** Whether pacing wants it to wait: then its timer calls again. */
   #isPaced(nowMicros: number): boolean {
     const pacer = this.#sender.activePacer();
-    if (pacer === null || !pacer.holds(nowMicros)) return false;
+    if (pacer !== null && pacer.nextMicros > nowMicros) pacer.hasten(this.#sender.pacingBytesPerSecond, nowMicros);
+    if (pacer === null || !pacer.holds(nowMicros, this.#sender.rtt.minMicros)) return false;
     this.#sender.connection.timers.set(TIMER_PACING, pacer.nextMicros);
     return true;
   }

@@ -8,8 +8,13 @@ const MIN_BURST_SEGMENTS = 2;
 const BURSTS_PER_SECOND = 1024;
 /** For short round trips a burst may be larger: the largest one, halved for each 512 µs of the shortest. */
 const MICROS_PER_HALVING = 512;
-/** Timers of an event loop come late, by a millisecond or two, more under load: so much is made up for. */
+/** Timers of an event loop come late, by a millisecond or two: so much is made up for, whatever the path. */
 const MAX_LATE_MICROS = 5000;
+/**
+ * And so much of the shortest round trip: on a busy machine a process stands still for tens of milliseconds. What it
+ * would have sent meanwhile finds the queue emptier by as much.
+ */
+const MAX_LATE_ROUND_TRIPS = 0.5;
 
 /** Spreads what is sent over the round trip. Made only for connections that pace. */
 export class Pacer {
@@ -17,24 +22,37 @@ export class Pacer {
   maxBytesPerSecond: number = Number.POSITIVE_INFINITY;
   /** Before this nothing is sent. */
   nextMicros = 0;
+  /** What `nextMicros` was reckoned by. */
+  #bytesPerSecond: number = Number.POSITIVE_INFINITY;
   /** Something waits for `nextMicros`. */
   #isHolding = false;
   /** How much later than it should have been what waited is let go, and when that is. */
   #lateMicros = 0;
   #lateAtMicros = -1;
 
-  /** Whether what is to be sent has to wait. */
-  holds(nowMicros: number): boolean {
+  /**
+   * Whether what is to be sent has to wait.
+   * @param minRttMicros the shortest round trip; infinite: not known.
+   */
+  holds(nowMicros: number, minRttMicros: number): boolean {
     if (this.nextMicros > nowMicros) {
       this.#isHolding = true;
       return true;
     }
     if (this.#isHolding) {
       this.#isHolding = false;
-      this.#lateMicros = Math.min(nowMicros - this.nextMicros, MAX_LATE_MICROS);
+      const pathMicros = Number.isFinite(minRttMicros) ? minRttMicros * MAX_LATE_ROUND_TRIPS : 0;
+      this.#lateMicros = Math.min(nowMicros - this.nextMicros, Math.max(MAX_LATE_MICROS, pathMicros));
       this.#lateAtMicros = nowMicros;
     }
     return false;
+  }
+
+  /** What is left of the wait gets shorter where the rate has risen since. */
+  hasten(bytesPerSecond: number, nowMicros: number): void {
+    if (this.nextMicros <= nowMicros || !(bytesPerSecond > this.#bytesPerSecond)) return;
+    this.nextMicros = nowMicros + ((this.nextMicros - nowMicros) * this.#bytesPerSecond) / bytesPerSecond;
+    this.#bytesPerSecond = bytesPerSecond;
   }
 
   /**
@@ -43,6 +61,8 @@ export class Pacer {
    * reached.
    */
   sent(bytes: number, bytesPerSecond: number, segmentsOut: number, nowMicros: number): void {
+    this.hasten(bytesPerSecond, nowMicros);
+    this.#bytesPerSecond = bytesPerSecond;
     const before = this.nextMicros;
     this.nextMicros = Math.max(before, nowMicros);
     if (!Number.isFinite(bytesPerSecond) || bytesPerSecond <= 0 || segmentsOut < UNPACED_SEGMENTS) return;
@@ -53,18 +73,24 @@ export class Pacer {
 }
 
 /**
- * The rate to send at, in bytes per second: the controller's own, or a percentage of the window in a round trip (more
- * in slow start, so that it can grow), within the limit. Infinity while there is no round-trip time yet.
+ * The rate to send at, in bytes per second: the controller's own, but at least a burst a round trip, or a percentage of
+ * the window in a round trip (more in slow start, so that it can grow), within the limit. Infinity while there is no
+ * round-trip time yet.
  */
 export function pacingRate(
   congestion: CongestionController,
+  mssBytes: number,
   outstandingBytes: number,
   srttMicros: number,
   slowStartPercent: number,
   avoidancePercent: number,
   maxBytesPerSecond: number,
 ): number {
-  if (congestion.pacingBytesPerSecond > 0) return Math.min(congestion.pacingBytesPerSecond, maxBytesPerSecond);
+  if (congestion.pacingBytesPerSecond > 0) {
+    // What was measured while little was sent may be next to nothing: such a pace would never be found wrong.
+    const least = srttMicros > 0 ? (MIN_BURST_SEGMENTS * mssBytes * 1e6) / srttMicros : 0;
+    return Math.min(Math.max(congestion.pacingBytesPerSecond, least), maxBytesPerSecond);
+  }
   if (srttMicros <= 0) return maxBytesPerSecond;
   const isSlowStart = congestion.cwndBytes < congestion.ssthreshBytes / 2;
   const percent = isSlowStart ? slowStartPercent : avoidancePercent;

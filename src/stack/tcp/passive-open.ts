@@ -17,6 +17,7 @@ import {
 } from './fast-open.ts';
 import type { TcpLayer } from './layer.ts';
 import type { TcpListener } from './listener.ts';
+import type { SocketOptions } from './options.ts';
 import { Segment } from './segment.ts';
 import { COOKIE_VALID_MICROS, stampedEcn, stampedSack, stampedScale, stampOptions, SynCookies } from './syn-cookies.ts';
 import type { TimeWait } from './time-wait.ts';
@@ -49,6 +50,7 @@ export class PassiveOpen {
   readonly #syn = new Segment();
   #waiting: { route: Route; answer: StatelessSynAck }[] = [];
   #scalePool: PagePool | null = null;
+  #scaleOptions: SocketOptions | null = null;
   #scale = 0;
 
   constructor(layer: TcpLayer, cookies: SynCookies, keys: FastOpenKeys) {
@@ -138,7 +140,7 @@ export class PassiveOpen {
     const { config, counters } = layer;
     const { options } = segment;
     const answer = this.#answer;
-    const mss = pathMss(route);
+    const mss = offeredMss(route, listener.options);
     const hasTimestamps = config.timestamps && options.hasTimestamps;
     const scales = config.windowScaling && options.windowScale >= 0 && hasTimestamps;
     const sack = config.selectiveAck && options.sackPermitted && hasTimestamps;
@@ -153,7 +155,7 @@ export class PassiveOpen {
     answer.extraFlags = ecnFlags;
     answer.mss = mss;
     answer.window = cookieWindow(listener.pool, mss);
-    answer.windowScale = scales ? this.#scaleOf(listener.pool) : -1;
+    answer.windowScale = scales ? this.#scaleOf(listener) : -1;
     answer.sackPermitted = sack;
     answer.hasTimestamps = hasTimestamps;
     if (hasTimestamps) {
@@ -243,11 +245,15 @@ export class PassiveOpen {
     return syn.options.windowScale < 0 || config.windowScaling;
   }
 
-  /** The shift count that a connection of this pool would offer. */
-  #scaleOf(pool: PagePool): number {
-    if (this.#scalePool !== pool) {
+  /** The shift count that a connection of this listener would offer: the one that a cookie makes will go by its own. */
+  #scaleOf({ pool, options }: TcpListener): number {
+    // A listener whose options are set gets a new set of them.
+    if (this.#scalePool !== pool || this.#scaleOptions !== options) {
       this.#scalePool = pool;
-      this.#scale = new ReceiveWindow(pool, this.#layer.config.receiveBufferBytes).offeredScale;
+      this.#scaleOptions = options;
+      const { receiveBufferInitialBytes, receiveBufferBytes, windowClampBytes } = options;
+      const window = new ReceiveWindow(pool, receiveBufferInitialBytes, receiveBufferBytes, windowClampBytes);
+      this.#scale = window.offeredScale;
     }
     return this.#scale;
   }
@@ -319,10 +325,11 @@ export class PassiveOpen {
   }
 }
 
-/** The MSS that we announce on a way (RFC 9293 §3.7.1). */
-function pathMss(route: Route): number {
+/** The MSS that we announce on a way (RFC 9293 §3.7.1), or less where the application has named one (TCP_MAXSEG). */
+function offeredMss(route: Route, { maxSegmentBytes }: SocketOptions): number {
   const headers = (route.family === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES) + TCP_HEADER_BYTES;
-  return Math.max(MIN_SEND_MSS, route.mtuBytes - headers);
+  const mss = Math.max(MIN_SEND_MSS, route.mtuBytes - headers);
+  return maxSegmentBytes > 0 ? Math.min(maxSegmentBytes, mss) : mss;
 }
 
 /** What is offered without being set aside. It is so small a part that what is promised when it comes to it covers it. */

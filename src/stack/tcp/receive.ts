@@ -22,10 +22,12 @@ const MIN_SEGMENT_BYTES = 88;
 const MIN_USUAL_BYTES = 516;
 /** Duplicate acknowledgments for what came in one batch: a sender without SACK counts them. */
 const MAX_DUPLICATE_ACKS = 64;
+/** A queue of fewer fragments than this is not worth packing. */
+const PACKING_FLOOR = 256;
 const TICK_MICROS = 1000;
 const OVERHANG_BUFFERS = 2;
 /** RFC 7323 §5.5: a timestamp older than 24 days says nothing. */
-const TIMESTAMP_STALE_MICROS: number = 24 * 86_400 * 1_000_000;
+const TIMESTAMP_STALE_MILLIS: number = 24 * 86_400 * 1000;
 
 /**
  * The receiving half of a connection: what arrived, where it is, what was promised, and when to acknowledge. Payload is
@@ -52,7 +54,8 @@ export class Receiver {
   segmentBytes: number = INITIAL_SEGMENT_BYTES;
 
   timestampRecent = 0;
-  timestampRecentMicros = 0;
+  /** In whole milliseconds: for weeks they take a third of the memory that microseconds would. */
+  timestampRecentMillis = 0;
 
   bytesReceived = 0;
   outOfOrderSegments = 0;
@@ -78,8 +81,8 @@ export class Receiver {
   readonly #config: Readonly<TcpConfig>;
 
   constructor(pool: PagePool, options: SocketOptions, config: Readonly<TcpConfig>, counters: TcpCounters) {
-    this.window = new ReceiveWindow(pool, options.receiveBufferInitialBytes, options.receiveBufferBytes);
-    if (options.windowClampBytes > 0) this.window.clamp(options.windowClampBytes);
+    const { receiveBufferInitialBytes, receiveBufferBytes, windowClampBytes } = options;
+    this.window = new ReceiveWindow(pool, receiveBufferInitialBytes, receiveBufferBytes, windowClampBytes);
     this.#counters = counters;
     this.#config = config;
   }
@@ -95,7 +98,7 @@ export class Receiver {
     this.irs = irs;
     this.rcvNxt = (irs + 1) | 0;
     this.lastAckSent = this.rcvNxt;
-    this.timestampRecentMicros = nowMicros;
+    this.timestampRecentMillis = Math.floor(nowMicros / TICK_MICROS);
     this.begunMicros = nowMicros;
     this.segmentBytes = Math.min(INITIAL_SEGMENT_BYTES, this.advertisedMss);
     this.window.begin(this.rcvNxt);
@@ -103,7 +106,8 @@ export class Receiver {
 
   /** RFC 7323 §5.2, R1: the segment's timestamp is older than the last one accepted. */
   isOldTimestamp(value: number, nowMicros: number): boolean {
-    return ((value - this.timestampRecent) | 0) < 0 && nowMicros - this.timestampRecentMicros < TIMESTAMP_STALE_MICROS;
+    const ageMillis = nowMicros / TICK_MICROS - this.timestampRecentMillis;
+    return ((value - this.timestampRecent) | 0) < 0 && ageMillis < TIMESTAMP_STALE_MILLIS;
   }
 
   /** A segment with payload is about to be taken: learns the pace, the size and the round trip of what comes. */
@@ -134,7 +138,7 @@ export class Receiver {
   noteTimestamp(value: number, sequence: number, nowMicros: number): void {
     if (((value - this.timestampRecent) | 0) < 0 || sequenceGreater(sequence, this.lastAckSent)) return;
     this.timestampRecent = value;
-    this.timestampRecentMicros = nowMicros;
+    this.timestampRecentMillis = Math.floor(nowMicros / TICK_MICROS);
   }
 
   /**
@@ -177,6 +181,11 @@ export class Receiver {
       count = 1;
     }
     return this.reassembly.writeSack(lefts, rights, count, Math.min(limit, MAX_SACK_BLOCKS));
+  }
+
+  /** So little window is left that hardly more can come before something is read (as Linux's tcp_epollin_ready). */
+  get isWindowUsed(): boolean {
+    return sequenceDifference(this.window.edge, this.rcvNxt) <= this.segmentBytes;
   }
 
   /** A duplicate waits to be reported: another would take its place in the next acknowledgment. */
@@ -287,6 +296,10 @@ export class Receiver {
     );
   }
 
+  #affordsPacking(): boolean {
+    return this.window.affordsWaste(this.window.pool.chunkBytes);
+  }
+
   /** Nothing is taken behind the peer's FIN, even if it arrives before it. */
   #rightEdge(): number {
     if (this.#hasFinSequence && sequenceLess(this.#finSequence, this.window.edge)) return this.#finSequence;
@@ -301,6 +314,9 @@ export class Receiver {
       this.ackNow = true; // RFC 5681 §4.2: a segment that fills a gap is acknowledged at once
     }
     packet.disownPayload();
+    if (this.queue.isSparse(PACKING_FLOOR) && this.#affordsPacking()) {
+      this.#counters.packedBytes += (this.packing ??= new PackingPage()).takeQueue(this.queue, this.window.pool);
+    }
     // RFC 9293 §3.8.6.3, RFC 5681 §4.2: at least every second full-sized segment; but where the buffer fills, whoever
     // reads will say so with a window that is worth it.
     const isFilling = this.queue.bytes > this.window.limitBytes / 2;
@@ -368,6 +384,9 @@ export class Receiver {
       }
       this.outOfOrderSegments += packet.segments;
       this.#counters.outOfOrderSegments += packet.segments;
+      if (this.reassembly.isSparse && this.#affordsPacking()) {
+        this.#counters.packedBytes += this.reassembly.pack((this.packing ??= new PackingPage()), this.window.pool);
+      }
     }
   }
 

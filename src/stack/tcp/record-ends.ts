@@ -19,11 +19,15 @@ export class RecordEnds {
 
   /** The first end behind `offset`, or infinity. */
   after(offset: number): number {
-    for (let i = 0; i < this.#count; i++) {
-      const end = this.#offsets[(this.#head + i) & (this.#offsets.length - 1)]!;
-      if (end > offset) return end;
+    const mask = this.#offsets.length - 1;
+    let low = 0;
+    let high = this.#count;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#offsets[(this.#head + middle) & mask]! > offset) high = middle;
+      else low = middle + 1;
     }
-    return Number.POSITIVE_INFINITY;
+    return low < this.#count ? this.#offsets[(this.#head + low) & mask]! : Number.POSITIVE_INFINITY;
   }
 
   /** Forgets the ends up to `offset`. */

@@ -1,11 +1,12 @@
 import { Spares } from '../../core/spares.ts';
 import { sequenceDifference } from '../../wire/sequence.ts';
+import { SlotSet } from './slot-set.ts';
 
 /** 32-bit integers of one record, by their places. */
 export const START = 0;
 export const END = 1;
 export const FLAGS = 2;
-/** Neighbours in one of the scoreboard's two lists. */
+/** Neighbours in the list of what is in flight. */
 export const NEXT = 3;
 export const PREVIOUS = 4;
 /** Of a record selectively acknowledged: a later record, with none but such ones between. */
@@ -27,9 +28,9 @@ export const DOUBLES = 6;
 
 /** In the list of what is in flight, by the time of sending. */
 const LISTED = 16;
-/** In the list of what is lost and not sent again, by sequence. */
+/** In the set of what is lost and not sent again. */
 const PENDING = 64;
-/** Flags that the lists keep for themselves. */
+/** Flags that the list and the set keep for themselves. */
 export const LIST_FLAGS: number = LISTED | PENDING;
 
 const INITIAL_RECORDS = 16;
@@ -39,6 +40,8 @@ class RecordStore {
   readonly capacity: number;
   readonly integers: Int32Array;
   readonly doubles: Float64Array;
+  /** What is lost and not sent again; most never lose anything. */
+  pending: SlotSet | null = null;
 
   constructor(capacity: number) {
     this.capacity = capacity;
@@ -54,9 +57,9 @@ const EMPTY_STORE: RecordStore = new RecordStore(0);
 const spares: Spares<RecordStore> = new Spares((capacity) => new RecordStore(capacity));
 
 /**
- * The records of a scoreboard, each known by a number that counts up: a ring of them in sequence order, and two lists
- * through it. What is in flight is in one by the time of sending, for RACK; what is lost and not sent again is in the
- * other by sequence. A ring without records holds no memory.
+ * The records of a scoreboard, each known by a number that counts up: a ring of them in sequence order. What is in
+ * flight is in a list through it by the time of sending, for RACK; what is lost and not sent again is in a set, for it
+ * may be found in any order and is wanted by sequence. A ring without records holds no memory.
  */
 export class RecordRing {
   integers: Int32Array = EMPTY_STORE.integers;
@@ -73,13 +76,11 @@ export class RecordRing {
   #store: RecordStore = EMPTY_STORE;
   /** The most records since the ring was last without: it begins again with room for as many. */
   #peak = 0;
-  /** The ends of both lists; valid while they have members. */
+  /** The ends of the list; valid while it has members. */
   #oldest = 0;
   #newest = 0;
   #listed = 0;
-  #lostHead = 0;
-  #lostTail = 0;
-  #lostPending = 0;
+  #pendingCount = 0;
 
   /** Number of the record that comes next behind the last. */
   get last(): number {
@@ -95,11 +96,13 @@ export class RecordRing {
   }
 
   get hasPending(): boolean {
-    return this.#lostPending > 0;
+    return this.#pendingCount > 0;
   }
 
+  /** By sequence; only while `hasPending`. */
   get firstPending(): number {
-    return this.#lostHead;
+    const { first, mask } = this;
+    return (first + ((this.#store.pending!.firstFrom(first & mask) - first) & mask)) | 0;
   }
 
   start(record: number): number {
@@ -123,7 +126,7 @@ export class RecordRing {
     return sequenceDifference(this.integers[at + END]!, this.integers[at + START]!);
   }
 
-  /** Adds a record behind the last, in no list; its doubles are as they were. */
+  /** Adds a record behind the last, neither in the list nor in the set; its doubles are as they were. */
   add(start: number, end: number, flags: number): number {
     if (this.count >= this.#store.capacity) this.#grow();
     const record = this.last;
@@ -180,9 +183,11 @@ export class RecordRing {
     this.visits += run;
   }
 
-  /** Empties the list of what is to be sent again; whoever does puts its records somewhere. */
+  /** Empties the set of what is to be sent again; whoever does puts its records somewhere. */
   forgetPending(): void {
-    this.#lostPending = 0;
+    if (this.#pendingCount === 0) return;
+    this.#store.pending!.clear();
+    this.#pendingCount = 0;
     for (let i = 0; i < this.count; i++) this.integers[((this.first + i) & this.mask) * INTEGERS + FLAGS]! &= ~PENDING;
   }
 
@@ -199,14 +204,14 @@ export class RecordRing {
 
   /**
    * Puts a record back into the list of what is in flight, at its time. The search begins at `near`, if that is in the
-   * list and was not sent later: the one put back before. Returns the record.
+   * list and was not sent later: the one put back before, so that many in the order of their times cost one walk.
    */
-  linkSentByTime(record: number, near: number): number {
+  linkSentByTime(record: number, near: number): void {
     const { integers } = this;
     const sentMicros = this.sentMicros(record);
     if (this.#listed === 0 || this.sentMicros(this.#newest) <= sentMicros) {
       this.linkSent(record);
-      return record;
+      return;
     }
     const isNear = near !== record && (this.flags(near) & LISTED) !== 0 && this.sentMicros(near) <= sentMicros;
     let next = isNear ? near : this.#oldest;
@@ -223,49 +228,24 @@ export class RecordRing {
     if (next === this.#oldest) this.#oldest = record;
     else integers[(previous & this.mask) * INTEGERS + NEXT] = record;
     this.#listed++;
-    return record;
   }
 
-  /** Into the list of what is to be sent again, which is in sequence order: most come at its end. */
-  linkLost(record: number): void {
-    const { integers } = this;
-    const at = (record & this.mask) * INTEGERS;
-    integers[at + FLAGS]! |= PENDING;
-    if (this.#lostPending++ === 0) {
-      this.#lostHead = record;
-      this.#lostTail = record;
-      return;
-    }
-    if (sequenceDifference(record, this.#lostHead) < 0) {
-      integers[at + NEXT] = this.#lostHead;
-      integers[(this.#lostHead & this.mask) * INTEGERS + PREVIOUS] = record;
-      this.#lostHead = record;
-      return;
-    }
-    let after = this.#lostTail;
-    while (sequenceDifference(after, record) > 0) {
-      this.visits++;
-      after = integers[(after & this.mask) * INTEGERS + PREVIOUS]!;
-    }
-    integers[at + PREVIOUS] = after;
-    if (after === this.#lostTail) {
-      this.#lostTail = record;
-    } else {
-      const next = integers[(after & this.mask) * INTEGERS + NEXT]!;
-      integers[at + NEXT] = next;
-      integers[(next & this.mask) * INTEGERS + PREVIOUS] = record;
-    }
-    integers[(after & this.mask) * INTEGERS + NEXT] = record;
+  /** Into the set of what is to be sent again. */
+  addPending(record: number): void {
+    const slot = record & this.mask;
+    this.integers[slot * INTEGERS + FLAGS]! |= PENDING;
+    (this.#store.pending ??= new SlotSet(this.#store.capacity)).add(slot);
+    this.#pendingCount++;
   }
 
-  /** Takes a record out of the list that it is in, if any. */
+  /** Takes a record out of the list or out of the set, if it is in one. */
   unlink(record: number): void {
     const { integers } = this;
     const at = (record & this.mask) * INTEGERS;
     const flags = integers[at + FLAGS]!;
-    const next = integers[at + NEXT]!;
-    const previous = integers[at + PREVIOUS]!;
     if (flags & LISTED) {
+      const next = integers[at + NEXT]!;
+      const previous = integers[at + PREVIOUS]!;
       integers[at + FLAGS] = flags & ~LISTED;
       this.#listed--;
       if (record === this.#oldest) this.#oldest = next;
@@ -274,21 +254,18 @@ export class RecordRing {
       else integers[(next & this.mask) * INTEGERS + PREVIOUS] = previous;
     } else if (flags & PENDING) {
       integers[at + FLAGS] = flags & ~PENDING;
-      this.#lostPending--;
-      if (record === this.#lostHead) this.#lostHead = next;
-      else integers[(previous & this.mask) * INTEGERS + NEXT] = next;
-      if (record === this.#lostTail) this.#lostTail = previous;
-      else integers[(next & this.mask) * INTEGERS + PREVIOUS] = previous;
+      this.#store.pending!.remove(record & this.mask);
+      this.#pendingCount--;
     }
   }
 
   /** Removes all records, and gives the memory back. */
   release(): void {
-    spares.keep(this.#store);
+    this.#keep(this.#store);
     this.#use(EMPTY_STORE);
     this.count = 0;
     this.#listed = 0;
-    this.#lostPending = 0;
+    this.#pendingCount = 0;
   }
 
   #use(store: RecordStore): void {
@@ -308,12 +285,19 @@ export class RecordRing {
       this.#peak -= this.#peak >> 3;
     }
     this.#use(spares.take(capacity));
+    this.#pendingCount = 0;
     for (let i = 0; i < this.count; i++) {
       const from = (this.first + i) & oldMask;
       const to = (this.first + i) & this.mask;
       for (let k = 0; k < INTEGERS; k++) this.integers[to * INTEGERS + k] = old.integers[from * INTEGERS + k]!;
       for (let k = 0; k < DOUBLES; k++) this.doubles[to * DOUBLES + k] = old.doubles[from * DOUBLES + k]!;
+      if (this.integers[to * INTEGERS + FLAGS]! & PENDING) this.addPending((this.first + i) | 0);
     }
-    spares.keep(old);
+    this.#keep(old);
+  }
+
+  #keep(store: RecordStore): void {
+    store.pending?.clear();
+    spares.keep(store);
   }
 }

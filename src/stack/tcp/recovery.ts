@@ -9,8 +9,6 @@ import type { Sender } from './send.ts';
 import { TIMER_REORDER, TIMER_RETRANSMIT } from './timers.ts';
 import { UndoEvidence } from './undo.ts';
 
-export type RecoveryState = CongestionState;
-
 /** A reordering timer goes off that much after the time, as Linux's does: two of its ticks. */
 const REORDER_SLACK_MICROS = 2000;
 const RENEGING_WAIT_MICROS = 10_000;

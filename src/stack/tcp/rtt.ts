@@ -9,14 +9,15 @@ const NO_RTT_MICROS = 0x7fff_ffff;
  * RFC 6298: smoothed round-trip time and the retransmission timeout that follows from it.
  */
 export class RttEstimator {
-  srttMicros = 0;
-  rttvarMicros = 0;
   /** In whole microseconds, as is what is made of it: a number with a fraction takes thrice the memory. */
   latestMicros = 0;
   samples = 0;
   /** Doublings since the last sample or new acknowledgment (RFC 6298 §5.5). */
   backoff = 0;
 
+  /** RFC 6298 §2: SRTT and RTTVAR in the fractions that their smoothing has, so that both are whole. */
+  #srttEighths = 0;
+  #rttvarQuarters = 0;
   /** The shortest of this window of time and of the one before it. */
   #minMicros: number = NO_RTT_MICROS;
   #previousMinMicros: number = NO_RTT_MICROS;
@@ -29,6 +30,15 @@ export class RttEstimator {
     this.#rtoMicros = initialRtoMicros;
     this.#minRtoMicros = minRtoMicros;
     this.#maxRtoMicros = maxRtoMicros;
+  }
+
+  /** Smoothed; 0 before the first sample. */
+  get srttMicros(): number {
+    return this.#srttEighths / 8;
+  }
+
+  get rttvarMicros(): number {
+    return this.#rttvarQuarters / 4;
   }
 
   /** The shortest round trip of the last five to ten minutes; Infinity before the first. */
@@ -53,25 +63,30 @@ export class RttEstimator {
     return Math.min(this.#rtoMicros * 2 ** Math.min(this.backoff, 16), this.#maxRtoMicros);
   }
 
+  /** The timeout has grown as far as it may. */
+  get isAtLimit(): boolean {
+    return this.rtoMicros >= this.#maxRtoMicros;
+  }
+
   /**
    * @param rttMicros since the oldest segment newly acknowledged was sent: it includes the peer's delay.
    * @param latestMicros since the youngest was: closest to what the path takes.
    */
   sample(rttMicros: number, nowMicros = 0, latestMicros: number = rttMicros): void {
-    const rtt = Math.max(rttMicros, 1);
+    const rtt = Math.max(Math.round(rttMicros), 1);
     this.latestMicros = Math.min(Math.max(Math.round(latestMicros), 1), NO_RTT_MICROS - 1);
     this.samples++;
     this.#noteMin(this.latestMicros, nowMicros);
     if (this.samples === 1) {
-      this.srttMicros = rtt; // RFC 6298 §2.2
-      this.rttvarMicros = rtt / 2;
+      this.#srttEighths = 8 * rtt; // RFC 6298 §2.2
+      this.#rttvarQuarters = 2 * rtt;
     } else {
-      this.rttvarMicros = 0.75 * this.rttvarMicros + 0.25 * Math.abs(this.srttMicros - rtt); // §2.3
-      this.srttMicros = 0.875 * this.srttMicros + 0.125 * rtt;
+      this.#rttvarQuarters = Math.round(0.75 * this.#rttvarQuarters + Math.abs(this.srttMicros - rtt)); // §2.3
+      this.#srttEighths = Math.round(0.875 * this.#srttEighths + rtt);
     }
     // The floor is on the variance, as Linux has it: a steady 300 ms path gets 500 ms, not 300.
-    const slack = Math.max(GRANULARITY_MICROS, 4 * this.rttvarMicros, this.#minRtoMicros);
-    this.#rtoMicros = Math.min(this.srttMicros + slack, this.#maxRtoMicros);
+    const slack = Math.max(GRANULARITY_MICROS, this.#rttvarQuarters, this.#minRtoMicros);
+    this.#rtoMicros = Math.min(Math.round(this.srttMicros + slack), this.#maxRtoMicros);
     this.backoff = 0;
   }
 

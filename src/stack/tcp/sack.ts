@@ -38,7 +38,7 @@ const APPLICATION_LIMITED = 32;
  * The sender's scoreboard: one record for each segment sent and not yet acknowledged, in sequence order, with what SACK
  * said of it and when it was sent last. A record is known by its number, which counts up from the first of the
  * connection. What is in flight is in a list by the time of sending, for RACK; what is lost and not sent again is in
- * another, by sequence. Sums of bytes and segments are kept with every change, and runs that SACK has acknowledged are
+ * a set. Sums of bytes and segments are kept with every change, and runs that SACK has acknowledged are
  * stepped over in one go, so that the cost of an acknowledgment follows what it brings and not what is outstanding.
  */
 export class Scoreboard {
@@ -233,7 +233,7 @@ export class Scoreboard {
     if (flags & SACKED || (flags & (LOST | RETRANSMITTED)) === LOST) return;
     this.#ring.visits++;
     this.#lose(record);
-    this.#ring.linkLost(record);
+    this.#ring.addPending(record);
   }
 
   /** Marks the first record lost, unless it is. */
@@ -261,7 +261,7 @@ export class Scoreboard {
         if (!forgetSack && i > 0 && isRecent) continue;
         this.#lose(record);
       }
-      this.#ring.linkLost(record);
+      this.#ring.addPending(record);
     }
     if (!forgetSack) return;
     this.#judged = this.#ring.first;
@@ -271,12 +271,13 @@ export class Scoreboard {
   /** The losses were none: takes the marks back. Copies that are under way stay counted. */
   unmarkLost(): void {
     const { integers } = this.#ring;
-    for (let near = -1; this.#ring.hasPending;) {
+    const flight: number[] = [];
+    while (this.#ring.hasPending) {
       const record = this.#ring.firstPending;
       this.#ring.unlink(record);
-      this.#ring.linkSentByTime(record, near === -1 ? record : near);
-      near = record;
+      flight.push(record);
     }
+    this.#linkFlight(flight);
     if (this.lostRecords === 0) return;
     for (let i = 0; i < this.#ring.count; i++) {
       const slot = (this.#ring.first + i) & this.#ring.mask;
@@ -297,7 +298,7 @@ export class Scoreboard {
     if (isFit) return;
     this.#release();
     const cut: number[] = [];
-    let near = first;
+    const flight: number[] = [];
     for (let i = 0; i < count; i++) {
       const from = (first + i) & mask;
       const flags = integers[from * INTEGERS + FLAGS]! & ~LIST_FLAGS;
@@ -320,11 +321,12 @@ export class Scoreboard {
         this.#ring.doubles[(record & this.#ring.mask) * DOUBLES + MARK] = lastMark;
         this.outstandingBytes += sequenceDifference(stop, start);
         this.#setFlags(record, flags);
-        near = this.#relink(record, near);
+        this.#relink(record, flight);
         if (isCut) cut.push(record);
         start = stop;
       }
     }
+    this.#linkFlight(flight);
     this.#judged = first;
     for (const record of cut) this.markLost(record);
   }
@@ -392,13 +394,22 @@ export class Scoreboard {
     }
   }
 
-  /** Into the list where its flags say that it belongs. */
-  #relink(record: number, near: number): number {
+  /** Puts a record where its flags say that it belongs; into `flight` what is to be linked by its time. */
+  #relink(record: number, flight: number[]): void {
     const flags = this.#ring.flags(record);
     if (flags & SACKED) this.#sackedAt(record);
-    else if ((flags & (LOST | RETRANSMITTED)) === LOST) this.#ring.linkLost(record);
-    else return this.#ring.linkSentByTime(record, near);
-    return near;
+    else if ((flags & (LOST | RETRANSMITTED)) === LOST) this.#ring.addPending(record);
+    else flight.push(record);
+  }
+
+  /** Puts records back into the list of what is in flight: in the order of their times, or each would be a search. */
+  #linkFlight(flight: number[]): void {
+    flight.sort((one, other) => this.sentMicros(one) - this.sentMicros(other) || sequenceDifference(one, other));
+    let near = flight[0]!;
+    for (const record of flight) {
+      this.#ring.linkSentByTime(record, near);
+      near = record;
+    }
   }
 
   #sackedAt(record: number): void {

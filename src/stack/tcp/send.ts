@@ -193,6 +193,7 @@ export class Sender {
     const { pacingSlowStartPercent, pacingAvoidancePercent } = this.config;
     return pacingRate(
       this.congestion,
+      this.connection.segmentBytes,
       this.scoreboard.outstandingBytes,
       this.rtt.srttMicros,
       pacingSlowStartPercent,
@@ -213,7 +214,7 @@ export class Sender {
 
   /** RFC 9293 §3.10.7.4: SND.WND, SND.WL1, SND.WL2. */
   setWindow(segment: Segment): void {
-    this.sndWnd = segment.isSyn ? segment.window : segment.window * 2 ** this.scale;
+    this.sndWnd = segment.isSyn ? segment.window : segment.window << this.scale;
     this.sndWl1 = segment.sequence;
     this.sndWl2 = segment.acknowledgment;
     if (this.sndWnd > this.maxSndWnd) this.maxSndWnd = this.sndWnd;
@@ -300,6 +301,12 @@ export class Sender {
     }
     this.rtt.backoff++;
     this.connection.timers.set(TIMER_PERSIST, nowMicros + this.rtt.rtoMicros);
+  }
+
+  /** The window is open. What it backed off by is no measure of the path: the next loss waits for the plain timeout. */
+  endPersist(): void {
+    this.connection.timers.stop(TIMER_PERSIST);
+    this.rtt.backoff = 0;
   }
 
   /**
@@ -419,9 +426,9 @@ export class Sender {
   }
 }
 
-/** RFC 5961 §5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT; and not from before the first byte, as in Linux. */
+/** RFC 5961 §5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT; and not from before the SYN, as in Linux. */
 export function isAckInRange(sender: Sender, acknowledgment: number): boolean {
   if (sequenceGreater(acknowledgment, sender.sndNxt)) return false;
-  const ackedBytes = Math.max(0, sender.unaOffset);
-  return sequenceDifference(sender.sndUna, acknowledgment) <= Math.min(sender.maxSndWnd, ackedBytes);
+  const ackedLength = sender.unaOffset + 1; // the SYN among it
+  return sequenceDifference(sender.sndUna, acknowledgment) <= Math.min(sender.maxSndWnd, ackedLength);
 }

@@ -22,7 +22,7 @@ export function takeAcknowledgment(sender: Sender, segment: Segment, nowMicros: 
   // A peer that answers is alive, even if it takes nothing for now: RFC 9293 §3.8.6.1.
   if (sender.sndWnd === 0) sender.retries = 0;
   const { timers } = sender.connection;
-  if (timers.runs(TIMER_PERSIST) && sender.sndWnd > 0 && !sender.isWindowTooSmall) timers.stop(TIMER_PERSIST);
+  if (timers.runs(TIMER_PERSIST) && sender.sndWnd > 0 && !sender.isWindowTooSmall) sender.endPersist();
 }
 
 /** Nothing was sent yet: only the window and the marks can be news. */

@@ -87,6 +87,12 @@ function persistTimeout(connection: TcpConnection, nowMicros: number): void {
     giveUp(connection);
     return;
   }
+  // Nobody holds it any more: a peer that answers and takes nothing does not keep it for ever (tcp_probe_timer), nor
+  // its memory.
+  if (connection.isClosedByApplication && sender.rtt.isAtLimit && sender.rtt.backoff >= retryLimit(connection)) {
+    connection.failWithReset(ERRNO.ETIMEDOUT, nowMicros);
+    return;
+  }
   if (connection.isWayBlocked) {
     sender.probes++;
     connection.timers.set(TIMER_PERSIST, nowMicros + BLOCKED_RETRY_MICROS);

@@ -11,7 +11,7 @@ const INITIAL_SHARE = 16;
 const PLENTY_SHARE = 256;
 /** Of the memory, what windows leave to connections that have less than a few: those to come among them. */
 const SPARE_SHARE = 8;
-/** Of a chunk, what each connection is promised however short memory is: a chunk each pays for half of the spare part. */
+/** Of a chunk, what is promised however short memory is: for a connection a chunk, that is half of the spare part. */
 const LEAST_SHARE = 16;
 /** Of what is left of the spare part, what one connection takes: so it lasts for any number of them. */
 const TURN_SHARE = 4;
@@ -42,8 +42,11 @@ export class ReceiveWindow {
   limitBytes = 0;
   /** No window is larger than this (TCP_WINDOW_CLAMP). */
   clampBytes: number = NO_CLAMP;
-  /** The shift count to offer, fixed by the first SYN: the smallest that can express the largest buffer (RFC 7323 §2.3). */
-  offeredScale = 0;
+  /**
+   * The shift count to offer: the smallest that can express the largest buffer (RFC 7323 §2.3). It is fixed from the
+   * start: what a SYN has said once, it says when it is repeated, and the whole connection keeps to it (§2.2).
+   */
+  readonly offeredScale: number;
   /** Shift count that we announced; 0 until the peer has agreed to scaling. */
   scale = 0;
   /** RCV.NXT + RCV.WND: the first sequence number that may not be sent. */
@@ -69,13 +72,17 @@ export class ReceiveWindow {
   /** The largest that it may grow to. */
   #largestBytes: number;
 
-  /** @param largestBytes that the buffer may grow to, if it is not `bufferBytes` for ever. */
-  constructor(pool: PagePool, bufferBytes: number, largestBytes: number = bufferBytes) {
+  /**
+   * @param largestBytes that the buffer may grow to, if it is not `bufferBytes` for ever.
+   * @param clampBytes of TCP_WINDOW_CLAMP; 0: none.
+   */
+  constructor(pool: PagePool, bufferBytes: number, largestBytes: number = bufferBytes, clampBytes = 0) {
     this.pool = pool;
     this.#bufferBytes = bufferBytes;
     this.#largestBytes = largestBytes;
+    if (clampBytes > 0) this.clampBytes = clampBytes;
     this.#measure();
-    this.#chooseScale();
+    this.offeredScale = this.#smallestScale();
   }
 
   /** The application has named a size (SO_RCVBUF). What was promised stays promised. */
@@ -83,13 +90,11 @@ export class ReceiveWindow {
     this.#bufferBytes = bufferBytes;
     this.#largestBytes = largestBytes;
     this.#measure();
-    this.#chooseScale();
   }
 
   /** TCP_WINDOW_CLAMP; 0 lifts it. */
   clamp(bytes: number): void {
     this.clampBytes = bytes > 0 ? bytes : NO_CLAMP;
-    this.#chooseScale();
   }
 
   /** Lets the buffer grow to `bytes`, or as far as it may. */
@@ -163,7 +168,8 @@ export class ReceiveWindow {
     if (!this.#isOpen) return;
     const promised = Math.max(0, sequenceDifference(this.edge, rcvNxt) - storedBytes);
     this.pool.promisedBytes += promised - this.promisedBytes;
-    if (promised < this.promisedBytes) this.#usedBytes = Math.min(MAX_USE, this.#usedBytes + this.promisedBytes - promised);
+    if (promised < this.promisedBytes)
+      this.#usedBytes = Math.min(MAX_USE, this.#usedBytes + this.promisedBytes - promised);
     this.promisedBytes = promised;
   }
 
@@ -267,12 +273,12 @@ export class ReceiveWindow {
     this.#capacityBytes = capacityBytes - this.#reserveBytes;
   }
 
-  #chooseScale(): void {
+  #smallestScale(): number {
     const { pool } = this;
     const largestBytes = Math.min(this.#largestBytes, this.clampBytes, pool.chunkCount * pool.chunkBytes);
     let scale = 0;
     while (scale < MAX_WINDOW_SCALE && largestBytes > MAX_FIELD * 2 ** scale) scale++;
-    this.offeredScale = scale;
+    return scale;
   }
 
   #freeBytes(): number {

@@ -63,3 +63,47 @@ test('closed connections that are not over are limited', () => {
   connections[0]!.fail(ERRNO.ECONNRESET);
   assert.equal(wire.layer.orphanCount, 0);
 });
+
+test('a window that is shut when close comes opens for the FIN of the peer', () => {
+  const wire = new WireScript({ config: { receiveBufferBytes: 2920 } }).established();
+  wire.recv({ seq: 1, ack: 1, payload: 1460 }).recv({ seq: 1461, ack: 1, payload: 1460 });
+  wire.after(500).skip().read();
+  assert.equal(wire.connection!.receiver.queue.bytes, 0);
+  wire.recv({ seq: 2921, ack: 1, payload: 1460 }).recv({ seq: 4381, ack: 1, payload: 1460 }).after(500).skip();
+  const { window } = wire.connection!.receiver;
+  window.edge = wire.connection!.receiver.rcvNxt; // as if memory had run out, and come back since
+  wire.connection!.receiver.queue.clear();
+  wire.close().expect({ flags: 'FA', seq: 1, window: 1 });
+  wire.recv({ flags: 'FA', seq: 5841, ack: 2 }).expectState('TIME-WAIT');
+});
+
+test('a closed connection whose peer answers probes and takes nothing ends when they are far apart', () => {
+  const wire = new WireScript().established({ window: 1000 });
+  wire.send(5000).skip().recv({ seq: 1, ack: 1001, window: 0 }).close().skip();
+  const connection = wire.connection!;
+  let seconds = 0;
+  for (; seconds < 3600 && connection.state !== 'CLOSED'; seconds++) {
+    wire.after(1000);
+    for (let probes = wire.sent.length; probes > 0 && wire.layer.connectionCount > 0; probes--) {
+      wire.sent.shift();
+      wire.recv({ seq: 1, ack: 1001, window: 0 });
+    }
+  }
+  assert.ok(seconds > 100 && seconds < 600, `${seconds} s`);
+  assert.equal(wire.sent.at(-1)!.flags, 'RA');
+  assert.equal(wire.layer.orphanCount, 0);
+  assert.equal(wire.layer.connectionCount, 0);
+});
+
+test('an application that is still there may wait for a closed window as long as the peer answers', () => {
+  const wire = new WireScript().established({ window: 1000 });
+  wire.send(5000).skip().recv({ seq: 1, ack: 1001, window: 0 }).skip();
+  for (let seconds = 0; seconds < 3600; seconds++) {
+    wire.after(1000);
+    for (let probes = wire.sent.length; probes > 0; probes--) {
+      wire.sent.shift();
+      wire.recv({ seq: 1, ack: 1001, window: 0 });
+    }
+  }
+  wire.expectState('ESTABLISHED');
+});

@@ -5,8 +5,10 @@ import { WireScript } from '../../../testing/wire-script.ts';
 
 test('a flood of SYNs leaves a connection its window and ends bounded', () => {
   const wire = new WireScript({ pages: 256 }).listen(128).established();
+  const { ourIss } = wire;
   for (let i = 0; i < 5000; i++) wire.input({ flags: 'S', mss: 1460, port: 1 + (i % 30_000) });
   wire.flush().skip();
+  wire.ourIss = ourIss; // of the connection, not of the last SYN-ACK
   assert.equal(wire.listener!.halfOpenCount, 128);
   assert.ok(wire.pool.promisedBytes <= wire.pool.availableBytes / 2 + 65_535);
   let seq = 1;
@@ -14,6 +16,7 @@ test('a flood of SYNs leaves a connection its window and ends bounded', () => {
     wire.input({ seq, ack: 1, payload: 1460, port: 40_000 }).flush();
     wire.read();
   }
+  assert.equal(wire.connection!.info(0).tcpi_bytes_received, 146_000);
   assert.ok(wire.connection!.info(0).tcpi_rcv_wnd > 30_000);
   wire.after(200_000);
   assert.equal(wire.listener!.halfOpenCount, 0);

@@ -67,3 +67,26 @@ test('without pacing nothing waits', () => {
   wire.after(100).recv({ seq: 1, ack: 1 + 10 * MSS });
   assert.equal(wire.sent.length, 20);
 });
+
+test('a rate that rises shortens the wait that the lower one has left', () => {
+  const pacer = new Pacer();
+  pacer.sent(10_000, 1000, 10, 1e6);
+  pacer.hasten(500, 1e6);
+  assert.equal(pacer.nextMicros, 10e6, 'one that falls changes nothing');
+  pacer.hasten(10_000, 2e6);
+  assert.equal(pacer.nextMicros, 2.8e6);
+  pacer.hasten(Number.POSITIVE_INFINITY, 2.1e6);
+  assert.equal(pacer.nextMicros, 2.1e6);
+});
+
+test('SO_MAX_PACING_RATE taken back lets go at once', () => {
+  const wire = flight({});
+  wire.connection!.setOption('SO_MAX_PACING_RATE', 100, wire.nowMicros);
+  wire.send(30 * MSS).skip();
+  wire.after(100).recv({ seq: 1, ack: 1 + 10 * MSS });
+  wire.skip().after(100);
+  assert.equal(wire.sent.length, 0, '20 s for two segments');
+  wire.connection!.setOption('SO_MAX_PACING_RATE', 0xffff_ffff, wire.nowMicros);
+  wire.flush();
+  assert.ok(wire.sent.length > 10, `${wire.sent.length}`);
+});

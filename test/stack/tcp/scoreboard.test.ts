@@ -175,3 +175,53 @@ test('a stretch of SACK that grows by one is not walked again', () => {
   // A logarithm may be in it, the window may not.
   assert.ok(visits(8000) < 1.5 * visits(1000) + 4, `${visits(1000)} and ${visits(8000)}`);
 });
+
+test('what is found lost in any order costs what is found', () => {
+  const visits = (window: number): number => {
+    const board = new Scoreboard();
+    const rack = new Rack();
+    let micros = 1000;
+    for (let i = 0; i < window; i++) board.push(i * SIZE, (i + 1) * SIZE, micros++, 0);
+    board.markAllLost(false, null, micros + 1e9);
+    micros += 1e6;
+    // What was sent again lies below what is new and was sent before; and some of both in between.
+    for (let i = window; board.hasLostToSend; i++) {
+      if (i % 2 === 0 || i < 1.5 * window) board.push(i * SIZE, (i + 1) * SIZE, micros++, 0);
+      if (i >= 1.5 * window) board.markRetransmitted(board.nextLost, micros++, 0);
+    }
+    const end = board.end((board.last - 1) | 0);
+    board.push(end, end + SIZE, micros++, 0);
+    board.sack(end, end + SIZE, found(micros, 0), rack);
+    const before = board.visits;
+    rack.detect(board, 0, micros + 1e9);
+    assert.equal(board.lostRecords, board.count - 1);
+    for (let record = board.first; board.hasLostToSend; record++) {
+      assert.equal(board.nextLost, record);
+      board.markRetransmitted(record, micros, 0);
+    }
+    return (board.visits - before) / board.count;
+  };
+  assert.ok(visits(8000) < 1.1 * visits(1000), `${visits(1000)} and ${visits(8000)}`);
+});
+
+test('losses that were none, found in any order, cost what is taken back', () => {
+  const visits = (window: number): number => {
+    const board = new Scoreboard();
+    let micros = 1000;
+    for (let i = 0; i < window; i++) board.push(i * SIZE, (i + 1) * SIZE, micros++, 0);
+    // Every other one has been sent again, so that times go up and down along the sequence.
+    for (let record = 0; record < window; record += 2) board.markRetransmitted(record, micros++, 0);
+    board.markAllLost(false, null, micros);
+    const before = board.visits;
+    board.unmarkLost();
+    let last = 0;
+    for (; board.hasListed; micros++) {
+      const record = board.oldestSent;
+      assert.ok(board.sentMicros(record) > last);
+      last = board.sentMicros(record);
+      board.sack(board.start(record), board.end(record), found(micros, 0), null);
+    }
+    return (board.visits - before) / window;
+  };
+  assert.ok(visits(4000) < 1.5 * visits(500) + 4, `${visits(500)} and ${visits(4000)}`);
+});

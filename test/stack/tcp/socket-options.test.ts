@@ -225,6 +225,20 @@ test('TCP_NOTSENT_LOWAT: no more is taken while that much is unsent', () => {
   assert.ok(events.some((bits) => (bits & 4) !== 0));
 });
 
+test('TCP_NOTSENT_LOWAT: 0 is what the configuration says, and the option reads so', () => {
+  for (const [lowat, isFull] of [
+    [0, true],
+    [100_000, false],
+  ] as const) {
+    const wire = new WireScript({ config: { notSentLowatBytes: 4000 } }).established({ window: 10_000 });
+    const { connection } = wire;
+    assert.equal(connection!.option('TCP_NOTSENT_LOWAT'), 0);
+    connection!.setOption('TCP_NOTSENT_LOWAT', lowat, wire.nowMicros);
+    wire.send(16_000).skip();
+    assert.equal(connection!.sendSpaceBytes === 0, isFull);
+  }
+});
+
 test('IP_TOS and IP_TTL stand in every packet, SYN included', () => {
   const seen: [number, number][] = [];
   const options = new SocketOptions(CONFIG);

@@ -150,8 +150,13 @@ export class BbrModel {
   }
 }
 
-/** Bursts of segmentation offload that end systems hold: sender's queue, its NIC, receiver's coalescing. */
-const HELD_BURSTS = 3;
+/**
+ * Bursts that end systems hold. The drafts, and Linux, say three: one in the sender's queueing discipline, one in its
+ * segmentation offload, one in the receiver's coalescing. Of these we have the last only: what is sent is on its way. On
+ * a short path the other two would be a queue at the bottleneck, many times what the path itself holds, that no phase
+ * takes back.
+ */
+const HELD_BURSTS = 1;
 const MAX_BURST_BYTES = 65_536;
 /** A burst is what a millisecond sends. */
 const BURSTS_PER_SECOND = 1000;

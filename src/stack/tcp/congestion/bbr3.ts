@@ -60,6 +60,8 @@ export class Bbr3 implements CongestionController {
   #bounds: Bbr3Bounds | null = null;
   #random: number;
   #isPipeFull = false;
+  /** A bandwidth was measured that the application did not hold back. */
+  #hasFullSample = false;
   #isFullNow = false;
   #fullBytesPerSecond = 0;
   #fullRounds = 0;
@@ -123,6 +125,7 @@ export class Bbr3 implements CongestionController {
     const bounds = this.#bounds!;
     this.#deliveredBytes = sample.totalDeliveredBytes;
     model.takeRate(sample);
+    if (model.sampleBytesPerSecond > 0 && !model.isLimited(sample)) this.#hasFullSample = true;
     if (sample.lostBytes > 0) this.#takeLoss(model, bounds, sample);
     bounds.begin(sample, model);
     model.keepRate(sample);
@@ -233,7 +236,10 @@ export class Bbr3 implements CongestionController {
    * measure of what to come down to: it is CUBIC's share of what is in flight (RFC 3168 §6.1.2: as for a loss).
    */
   #takeMark(model: BbrModel, bounds: Bbr3Bounds, inFlightBytes: number, nowMicros: number): void {
-    if (this.mode === 'startup') {
+    if (this.mode === 'startup' && !this.#hasFullSample) {
+      // Nothing is known of the path that could be gone down to: the window alone shrinks.
+      this.cwndBytes = Math.max(Math.floor(this.cwndBytes * BETA), this.#minimumBytes);
+    } else if (this.mode === 'startup') {
       this.#isPipeFull = true;
       bounds.longInflightBytes = Math.max(model.productBytes(), inFlightBytes * BETA);
     } else if (this.#isProbing()) {
