@@ -10,6 +10,7 @@ import { renderManPage } from '../src/cli/man.ts';
 import { buildProgram, inert } from '../src/cli/program.ts';
 import { projectRoot } from '../testing/project.ts';
 import { changelogProblems, linkProblems } from './markdown.ts';
+import { renderOptionTable } from './option-table.ts';
 import { renderRfcTable } from './rfc-table.ts';
 
 const MAN_FOLDER = 'man';
@@ -20,6 +21,7 @@ function generatedPages(): Map<string, string> {
   const pages = new Map([
     ['docs/cli.md', renderCliMarkdown()],
     ['docs/rfcs.md', renderRfcTable()],
+    ['docs/socket-options.md', renderOptionTable()],
     [`${MAN_FOLDER}/devmem-tcp.1`, renderManPage(program)],
   ]);
   for (const command of program.commands) {

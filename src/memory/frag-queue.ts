@@ -8,7 +8,7 @@ const IOV = 0;
 const OFFSET = 1;
 const SIZE = 2;
 /** Fewer bytes an entry than this, and the entries cost about as much as the bytes. */
-const SPARSE_BYTES = 64;
+export const SPARSE_BYTES = 64;
 /** The memory of a queue. */
 class Ring {
   readonly pools: (PagePool | null)[];

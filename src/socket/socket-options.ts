@@ -56,7 +56,7 @@ export function checkReadable(name: string, where: string): void {
 }
 
 function hintFor(verdict: number): string {
-  return HINTS.get(verdict) ?? 'see the table of options for what it takes';
+  return HINTS.get(verdict) ?? 'docs/socket-options.md says what it takes';
 }
 
 /** The name of an option, whatever it was that JavaScript passed for one. */
@@ -70,7 +70,7 @@ function shown(value: unknown): string {
 }
 
 const HINTS = new Map<number, string>([
-  [-ERRNO.ENOPROTOOPT, 'no option of this name; see the table of options'],
+  [-ERRNO.ENOPROTOOPT, 'no option has this name; docs/socket-options.md lists them'],
   [-ERRNO.ENOENT, `congestion controls are ${CONGESTION_NAMES.join(', ')}`],
   [-ERRNO.EOPNOTSUPP, 'the configuration of the host does not allow it: openHost({ tcp: { fastOpen: 3 } })'],
 ]);

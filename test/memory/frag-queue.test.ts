@@ -109,7 +109,19 @@ describe('FragQueue', () => {
           size: fc.integer({ min: 0, max: 600 }),
         }),
       },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          kind: fc.constant('unshift' as const),
+          pool: fc.nat(1),
+          contiguous: fc.boolean(),
+          offset: fc.integer({ min: 0, max: 2000 }),
+          size: fc.integer({ min: 0, max: 600 }),
+        }),
+      },
       { weight: 3, arbitrary: fc.record({ kind: fc.constant('shift' as const) }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant('pop' as const) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('become' as const) }) },
       {
         weight: 2,
         arbitrary: fc.record({ kind: fc.constant('trim' as const), bytes: fc.integer({ min: 0, max: 700 }) }),
@@ -123,7 +135,7 @@ describe('FragQueue', () => {
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 300, size: 'max' }), (operations) => {
         const pools = [poolOf(400), poolOf(400)] as const;
-        const queue = new FragQueue();
+        let queue = new FragQueue();
         const model: Fragment[] = [];
         for (const step of operations) {
           if (step.kind === 'push') {
@@ -138,6 +150,28 @@ describe('FragQueue', () => {
               queue.push(pool, iov, step.offset, step.size);
               if (step.size > 0) model.push({ pool, iov, offset: step.offset, size: step.size });
             }
+          } else if (step.kind === 'unshift') {
+            const front = model[0];
+            if (step.contiguous && front !== undefined && front.offset >= step.size) {
+              front.pool.retain(front.iov);
+              queue.unshift(front.pool, front.iov, front.offset - step.size, step.size);
+              front.offset -= step.size;
+              front.size += step.size;
+            } else {
+              const pool = pools[step.pool]!;
+              const iov = pool.allocate();
+              queue.unshift(pool, iov, step.offset, step.size);
+              if (step.size > 0) model.unshift({ pool, iov, offset: step.offset, size: step.size });
+            }
+          } else if (step.kind === 'pop') {
+            const back = model.pop();
+            queue.pop();
+            back?.pool.release(back.iov);
+          } else if (step.kind === 'become') {
+            const from = queue;
+            queue = new FragQueue();
+            queue.become(from);
+            assert.deepEqual([from.count, from.bytes], [0, 0]);
           } else if (step.kind === 'shift') {
             const front = model.shift();
             queue.shift();

@@ -71,6 +71,31 @@ test('a segment size is rounded down to one that the cookie can name', () => {
   assert.equal(six.recv({ seq: 1, ack: 1 }).listener!.accept()!.peerMss, 8940);
 });
 
+test('the SYN-ACK of a cookie announces the scale and the segment size that the connection goes by', () => {
+  for (const [name, value, windowScale, mss] of [
+    ['SO_RCVBUF', 16_384, 0, 1460],
+    ['TCP_WINDOW_CLAMP', 8000, 0, 1460],
+    ['TCP_MAXSEG', 500, 7, 500],
+    ['TCP_NODELAY', 1, 7, 1460],
+  ] as const) {
+    const wire = new WireScript({ pages: 8192, config: ALWAYS }).listen();
+    // One without the option has been answered before.
+    wire.recv({ ...SYN, port: 999, windowScale: 7, timestamps: [1, 0] }).expect({ windowScale: 7, mss: 1460 });
+    assert.equal(wire.listener!.setOption(name, value), 0);
+    wire.recv({ ...SYN, windowScale: 7, timestamps: [1, 0] });
+    const sent = stamp(wire);
+    wire.expect({ flags: 'SA', windowScale, mss });
+    wire.recv({ seq: 1, ack: 1, timestamps: [2, sent], payload: 100 });
+    wire.connection = wire.listener!.accept();
+    const { receiver } = wire.connection!;
+    assert.equal(receiver.window.scale, windowScale, name);
+    assert.equal(receiver.advertisedMss, mss, name);
+    wire.after(300);
+    const answer = wire.sent.at(-1)!;
+    assert.equal(answer.window * 2 ** windowScale, (receiver.window.edge - receiver.rcvNxt) | 0, name);
+  }
+});
+
 test('a cookie is good for one to two minutes, and for its own connection only', () => {
   const wire = new WireScript({ config: ALWAYS }).listen().recv(SYN).skip();
   wire.recv({ seq: 1, ack: 1, port: 999 }).expect({ flags: 'R', seq: 1 });

@@ -42,6 +42,29 @@ test('§3.2: timestamps are sent if both want them, and echo', () => {
   assert.equal(wire.connection!.segmentBytes, 1448);
 });
 
+test('§2.2: the scale that a SYN has announced is kept, whatever the buffer is set to before the handshake ends', () => {
+  for (const [name, value] of [
+    ['SO_RCVBUF', 4096],
+    ['TCP_WINDOW_CLAMP', 2000],
+  ] as const) {
+    const active = new WireScript({ pages: 8192 }).connect().expect({ flags: 'S', windowScale: 7 });
+    assert.equal(active.connection!.setOption(name, value, active.nowMicros), 0);
+    active.after(1000).expect({ flags: 'S', windowScale: 7 });
+    active.recv({ flags: 'SA', seq: 0, ack: 1, mss: 1460, windowScale: 3 }).skip();
+    active.recv({ seq: 1, ack: 1, payload: 1400 }).after(300);
+    const { window, rcvNxt } = active.connection!.receiver;
+    assert.equal(window.scale, 7, name);
+    const seen = active.sent.at(-1)!.window * 2 ** 7;
+    const promised = (window.edge - rcvNxt) | 0;
+    assert.ok(promised - 128 < seen && seen <= promised, `${name}: ${seen} of ${promised}`);
+  }
+  const passive = new WireScript({ pages: 8192, config: { fastOpen: 0x603 } }).listen();
+  passive.recv({ flags: 'S', seq: 0, mss: 1460, windowScale: 7, payload: 100 }).expect({ flags: 'SA', windowScale: 7 });
+  const early = passive.listener!.accept()!;
+  assert.equal(early.setOption('SO_RCVBUF', 4096, passive.nowMicros), 0);
+  passive.skip().after(1100).expect({ flags: 'SA', windowScale: 7 });
+});
+
 test('§3.2: not sent to a peer that did not offer them', () => {
   const wire = new WireScript().established();
   wire.recv({ seq: 1, ack: 1, payload: 2000 }).expect({ timestamps: null });

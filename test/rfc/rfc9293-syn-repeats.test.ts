@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { storeOption } from '../../src/stack/tcp/options.ts';
-import { LOCAL_PORT, PEER_PORT, WireScript } from '../../testing/wire-script.ts';
+import { LOCAL_PORT, PEER_PORT, type PeerSegment, WireScript } from '../../testing/wire-script.ts';
 
 /** When the segments were sent that are in `sent`, in ms. */
 function times(wire: WireScript): number[] {
@@ -91,4 +91,26 @@ test('signed segments are dropped: no key was agreed on', () => {
   const signed = new Uint8Array([19, 18, ...Array.from({ length: 16 }, (_, i) => i), 1, 1]);
   wire.recv({ flags: 'R', seq: 1, options: signed }).expectNothing().expectState('ESTABLISHED');
   assert.equal(wire.layer.counters.dropSigned, 1);
+});
+
+test('tcp_invalid_ratelimit: a SYN again is answered again, but a flood of them twice a second', () => {
+  const wire = new WireScript().listen();
+  const syn: PeerSegment = { flags: 'S', seq: 0, mss: 1460, timestamps: [7, 0] };
+  wire.recv(syn).expect({ flags: 'SA' });
+  wire.recv(syn).expect({ flags: 'SA', seq: 0, ack: 1 }); // the first repetition: our SYN-ACK was lost
+  for (let i = 0; i < 100; i++) wire.recv(syn).expectNothing();
+  assert.equal(wire.layer.counters.challengeAcksSuppressed, 100);
+  wire.after(499).recv(syn).expectNothing();
+  wire.after(1).recv(syn).expect({ flags: 'SA' });
+  // Suppressed or not, the handshake goes on; and what it used up of the limit does not hold for the connection.
+  wire.recv({ seq: 1, ack: 1, timestamps: [8, 0] });
+  wire.connection = wire.listener!.accept();
+  wire.expectState('ESTABLISHED');
+  wire.recv(syn).expect({ flags: 'A', seq: 1, ack: 1 });
+  wire.recv(syn).expectNothing();
+});
+
+test('tcp_invalid_ratelimit 0: each SYN is answered', () => {
+  const wire = new WireScript({ config: { invalidSegmentMicros: 0 } }).listen();
+  for (let i = 0; i < 20; i++) wire.recv({ flags: 'S', mss: 1460 }).expect({ flags: 'SA' });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { randomBelow, SeededRandom } from '../../src/core/random.ts';
+import { TIMER_PERSIST } from '../../src/stack/tcp/timers.ts';
 import { IpAddress } from '../../src/wire/address.ts';
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../../src/wire/tcp.ts';
 import { checkPages, checkQuiet, LayerInvariants, TransitionWatch } from '../../testing/sim/invariants.ts';
@@ -106,6 +107,21 @@ describe('the invariants', () => {
     look();
     connection.sender.scoreboard.outstandingBytes += 1;
     assert.throws(look, /outstanding/);
+  });
+
+  it('notice data that waits too long though its window is open', () => {
+    const { net, left, connection, look } = connecting();
+    const [, right] = net.hosts;
+    right.stack.tcp.listen({ address: null, port: 80, backlog: 1, pool: right.nic.hostPool });
+    net.runFor(1_000_000);
+    connection.setOption('TCP_CORK', 1, net.nowMicros);
+    connection.send(right.nic.hostPool.region, 0, 100);
+    left.stack.handle(net.nowMicros);
+    look();
+    connection.timers.set(TIMER_PERSIST, net.nowMicros + 10_000_000);
+    assert.throws(look, /waits 10000000 µs/);
+    connection.timers.stop(TIMER_PERSIST);
+    assert.throws(look, /waits Infinity µs/);
   });
 
   it('notice a page that nobody knows of', () => {

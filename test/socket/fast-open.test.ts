@@ -110,6 +110,23 @@ async function closeBoth(...sockets: DevmemSocket[]): Promise<void> {
   await Promise.all(sockets.map((socket) => socket.close()));
 }
 
+test('TCP_FASTOPEN_CONNECT: connect resolves, and from the second on before anything is sent', async () => {
+  await using scene = await openScene();
+  const { pair, watch } = scene;
+  const options = { TCP_FASTOPEN_CONNECT: 1 };
+  for (const state of [1, 2, 2]) {
+    watch.tcpFrames.length = 0;
+    const accepting = scene.listener.accept();
+    const client = await pair.sender.connect({ host: pair.receiverAddress, port: PORT, options });
+    assert.equal(client.tcpInfo().tcpi_state, state, state === 1 ? 'connected' : 'its SYN waits for data');
+    if (state === 2) assert.deepEqual(watch.tcpFrames, []);
+    await client.write(pattern(10));
+    const server = (await accepting)!;
+    assert.equal((await receive(server, 10)).length, 10);
+    await closeBoth(client, server);
+  }
+});
+
 for (const family of [4, 6] as const) {
   test(`the second connection brings data in its SYN, a round trip earlier (IPv${family})`, async () => {
     await using scene = await openScene({ family });

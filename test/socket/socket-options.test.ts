@@ -70,7 +70,10 @@ test('what does not fit is an error with code, errno and hint, and changes nothi
   });
   assert.throws(() => socket.setOption('TCP_ULP' as 'TCP_CORK', 1), { code: 'ENOPROTOOPT', hint: /table/ });
   assert.throws(() => socket.option('TCP_ULP' as 'TCP_CORK'), { code: 'ENOPROTOOPT', syscall: 'getsockopt' });
-  assert.throws(() => socket.setOption('TCP_CONGESTION', 'vegas' as 'bbr'), { code: 'ENOENT', hint: /cubic/ });
+  assert.throws(() => socket.setOption('TCP_CONGESTION', 'vegas' as 'bbr'), {
+    code: 'ENOENT',
+    hint: /cubic, reno, bbr, bbr3/,
+  });
   const wrong: SocketOptionInputs = { TCP_SYNCNT: 0 };
   await assert.rejects(pair.sender.connect({ host: pair.receiverAddress, port: 5201, options: wrong }), {
     code: 'EINVAL',
@@ -117,6 +120,44 @@ test('SO_RCVLOWAT above what memory lets in: a reader gets what there is', async
   }
   await writing;
   assert.equal(bytes, 200_000);
+});
+
+test('SO_RCVLOWAT above the buffer is no more than the buffer: nobody waits for what cannot come', async () => {
+  await using pair = await openPair();
+  await using c = await connectInto(pair);
+  c.socket.setOption('SO_RCVBUF', 16 * KiB);
+  c.socket.setOption('SO_RCVLOWAT', 2 ** 30);
+  assert.equal(c.socket.option('SO_RCVLOWAT'), 16 * KiB);
+  // Smaller than it was: what was asked for before fits no more, and is not waited for either.
+  c.socket.setOption('SO_RCVBUF', 4 * KiB);
+  const writing = c.peer.write(pattern(200_000));
+  let bytes = 0;
+  while (bytes < 200_000) {
+    const message = await c.socket.recvmsg();
+    bytes += message.bytes;
+    message.release();
+    if (bytes > 150_000) c.socket.setOption('SO_RCVLOWAT', 1);
+  }
+  await writing;
+});
+
+test('waits of years: close waits for the peer, and no timer runs over', async (t) => {
+  const timers = t.mock.method(globalThis, 'setTimeout');
+  await using pair = await openPair();
+  await using c = await connectInto(pair, 64 * KiB);
+  for (const [socket, options, linger] of [
+    [c.peer, { timeoutMs: Number.POSITIVE_INFINITY }, 1],
+    [c.socket, {}, 0x7fff_ffff],
+  ] as const) {
+    socket.setOption('SO_LINGER', { enabled: true, seconds: linger });
+    const closing = socket.close(options);
+    await new Promise((resolve) => setImmediate(resolve));
+    if (socket === c.peer) assert.equal((await c.socket.recvmsg()).bytes, 0);
+    await closing;
+    assert.ok(socket.endAcknowledged);
+  }
+  const waits = timers.mock.calls.map((call) => call.arguments[1] ?? 0);
+  assert.equal(Math.max(...waits), 0x7fff_ffff);
 });
 
 test('TCP_INQ: a message says what is left behind it, and the end', async () => {

@@ -285,7 +285,8 @@ export function checkQuiet(nic: Nic, layer: TcpLayer, pools: readonly PagePool[]
 function checkProgress(connection: TcpConnection, nowMicros: number, where: (what: string) => () => string): void {
   const { sender, timers, options, isWayBlocked } = connection;
   const hasWork = sender.unsentBytes > 0 || (sender.finQueued && !sender.finSent);
-  if (!hasWork || isWayBlocked || sender.unaOffset < 0 || sender.scoreboard.count > 0 || sender.usableWindow <= 0) return;
+  if (!hasWork || isWayBlocked || sender.unaOffset < 0 || sender.scoreboard.count > 0 || sender.usableWindow <= 0)
+    return;
   const next = Math.min(timers.at(TIMER_RETRANSMIT), timers.at(TIMER_PERSIST), timers.at(TIMER_PACING));
   const pacedMicros = (MAX_BURST_BYTES * 1e6) / options.maxPacingBytesPerSecond;
   const most = Math.max(sender.rtt.rtoMicros, MAX_WAIT_MICROS, pacedMicros);

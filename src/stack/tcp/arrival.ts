@@ -119,12 +119,7 @@ function isForeignEcho(connection: TcpConnection, segment: Segment, nowMicros: n
  * The peer's SYN again in SYN-RECEIVED: our SYN-ACK was lost, or this is the SYN-ACK of a simultaneous open, which is to
  * be taken for its acknowledgment. Returns whether to go on with it.
  */
-function takeRepeatedSyn(
-  layer: TcpLayer,
-  connection: TcpConnection,
-  segment: Segment,
-  nowMicros: number,
-): boolean {
+function takeRepeatedSyn(layer: TcpLayer, connection: TcpConnection, segment: Segment, nowMicros: number): boolean {
   if (!segment.isAck) {
     connection.ecn?.takeRepeatedSyn(segment);
     if (mayAnswerInvalid(layer, connection, nowMicros)) connection.handshake.repeat();

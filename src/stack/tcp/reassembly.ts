@@ -1,4 +1,4 @@
-import { FragQueue } from '../../memory/frag-queue.ts';
+import { FragQueue, SPARSE_BYTES } from '../../memory/frag-queue.ts';
 import type { PagePool } from '../../memory/page-pool.ts';
 import type { Packet } from '../../nic/packet.ts';
 import type { PackingPage } from '../../nic/packing.ts';
@@ -8,7 +8,6 @@ import { sequenceDifference, sequenceLess, sequenceLessOrEqual, sequenceMin } fr
 const MAX_BLOCKS = 512;
 /** Fragments in all of them: beyond it, if they are that short, a segment is dropped too. */
 const MAX_SPARSE_FRAGMENTS = 2048;
-const SPARSE_BYTES = 64;
 /** An island of fewer fragments than this is left as it is. */
 const PACKING_FLOOR = 16;
 

@@ -199,7 +199,7 @@ export class ReceiveWindow {
     const spaceBytes = Math.min(this.limitBytes, shareBytes + heldBytes);
     const enoughBytes = Math.min(mssBytes, Math.max(1, Math.floor(spaceBytes / 2)));
     const isShort = shareBytes < Math.min(bufferBytes, largestBytes);
-    this.#await(isShort && windowBytes + Math.max(0, gain) + unreadBytes < this.#entitledBytes() / 2);
+    this.#setWaiting(isShort && windowBytes + Math.max(0, gain) + unreadBytes < this.#entitledBytes() / 2);
     this.seenEpoch = pool.releaseEpoch;
     this.isStarved = this.#isWaiting || (gain < enoughBytes && windowBytes < 2 * mssBytes && isShort);
     return gain >= enoughBytes ? gain : 0;
@@ -251,7 +251,7 @@ export class ReceiveWindow {
     this.#isOpen = false;
     if (this.#isSharer) this.pool.sharers--;
     this.#isSharer = false;
-    this.#await(false);
+    this.#setWaiting(false);
     this.pool.releaseEpoch++;
     this.pool.promisedBytes -= this.promisedBytes;
     this.promisedBytes = 0;
@@ -318,7 +318,7 @@ export class ReceiveWindow {
     return Math.min(pool.chunkBytes, Math.floor(this.#capacityBytes / 2 / Math.max(1, pool.sharers)));
   }
 
-  #await(isWaiting: boolean): void {
+  #setWaiting(isWaiting: boolean): void {
     const waits = isWaiting && this.#isSharer;
     if (waits === this.#isWaiting) return;
     this.#isWaiting = waits;

@@ -79,14 +79,19 @@ test('a rate that rises shortens the wait that the lower one has left', () => {
   assert.equal(pacer.nextMicros, 2.1e6);
 });
 
-test('SO_MAX_PACING_RATE taken back lets go at once', () => {
+test('SO_MAX_PACING_RATE raised lets go soon, and taken back at once', () => {
   const wire = flight({});
   wire.connection!.setOption('SO_MAX_PACING_RATE', 100, wire.nowMicros);
-  wire.send(30 * MSS).skip();
+  wire.send(60 * MSS).skip();
   wire.after(100).recv({ seq: 1, ack: 1 + 10 * MSS });
   wire.skip().after(100);
   assert.equal(wire.sent.length, 0, '20 s for two segments');
-  wire.connection!.setOption('SO_MAX_PACING_RATE', 0xffff_ffff, wire.nowMicros);
+  wire.connection!.setOption('SO_MAX_PACING_RATE', 1_000_000, wire.nowMicros);
+  wire.flush().after(10);
+  assert.equal(wire.sent.length, 4, 'two every 5 ms: 200 % of the window in a round trip');
+  wire.skip().connection!.setOption('SO_MAX_PACING_RATE', 100, wire.nowMicros);
+  wire.flush().after(100).recv({ seq: 1, ack: 1 + 14 * MSS });
+  wire.skip().connection!.setOption('SO_MAX_PACING_RATE', 0xffff_ffff, wire.nowMicros);
   wire.flush();
   assert.ok(wire.sent.length > 10, `${wire.sent.length}`);
 });

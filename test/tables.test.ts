@@ -3,7 +3,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { projectRoot } from '../testing/project.ts';
+import { socketOptions } from '../tools/option-table.ts';
 import { citations, RFCS } from '../tools/rfc-table.ts';
+import { isSocketOption } from '../src/stack/tcp/options.ts';
 
 const sources = citations('src');
 const tests = citations('test');
@@ -25,5 +27,14 @@ test('what the table calls implemented is cited in the sources and in tests', ()
     assert.ok(sources.has(number), `RFC ${number} is cited in no source`);
     assert.ok(named.length > 0 || tests.has(number), `RFC ${number} has no test`);
     for (const name of named) assert.ok(existsSync(join(projectRoot, `test/${name}.test.ts`)), `${name} is no test`);
+  }
+});
+
+test('the table of socket options says something of each, and there is each', () => {
+  const listed = socketOptions();
+  assert.ok(listed.length > 30);
+  for (const { name, text } of listed) {
+    assert.ok(isSocketOption(name), name);
+    assert.ok(text.length > 0, `${name} has no description`);
   }
 });
