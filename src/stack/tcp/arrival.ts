@@ -4,6 +4,7 @@ import { sequenceGreater, sequenceLess, sequenceLessOrEqual } from '../../wire/s
 import { TCP_SYN, TCP_URG } from '../../wire/tcp.ts';
 import { flushAck, flushDuplicate } from './acknowledge.ts';
 import { finAcknowledged, peerFinished } from './closing.ts';
+import { NO_CHALLENGE_MILLIS } from './challenge.ts';
 import type { TcpConnection } from './connection.ts';
 import { countRepetition } from './ecn.ts';
 import type { TcpLayer } from './layer.ts';
@@ -175,11 +176,11 @@ function answerInvalid(layer: TcpLayer, connection: TcpConnection, segment: Segm
 
 /** Notes the answer; one that may not be is counted. */
 function mayAnswerInvalid(layer: TcpLayer, connection: TcpConnection, nowMicros: number): boolean {
-  if (nowMicros - connection.lastChallengeMicros < layer.config.invalidSegmentMicros) {
+  if (nowMicros - connection.lastChallengeMillis * 1000 < layer.config.invalidSegmentMicros) {
     layer.counters.challengeAcksSuppressed++;
     return false;
   }
-  connection.lastChallengeMicros = nowMicros;
+  connection.lastChallengeMillis = Math.floor(nowMicros / 1000);
   return true;
 }
 
@@ -250,7 +251,7 @@ function takeAcknowledgment(layer: TcpLayer, connection: TcpConnection, segment:
     }
     connection.ecn?.takeThirdAck(segment);
     connection.handshake.establish(segment, nowMicros);
-    connection.lastChallengeMicros = Number.NEGATIVE_INFINITY; // what the handshake used up does not count any more
+    connection.lastChallengeMillis = NO_CHALLENGE_MILLIS; // what the handshake used up does not count any more
     if (connection.fastOpen === null || sender.scoreboard.count === 0) return true;
     // Data was sent before the handshake was done: the acknowledgment may be for some of it.
   }

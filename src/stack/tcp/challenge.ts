@@ -1,6 +1,8 @@
 import { randomBelow, type Random } from '../../core/random.ts';
 
 const SECOND_MICROS = 1_000_000;
+/** When a connection that has sent none sent its last: before all time, and as small a number as takes no memory. */
+export const NO_CHALLENGE_MILLIS: number = -(2 ** 31);
 
 /**
  * RFC 5961 §7: how many challenge ACKs all connections together may send in one second. A fixed number could be counted

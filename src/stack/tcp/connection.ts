@@ -8,6 +8,7 @@ import { TCP_HEADER_BYTES } from '../../wire/tcp.ts';
 import { TIMESTAMPS_OPTION_BYTES } from '../../wire/tcp-options.ts';
 import type { Route } from '../route.ts';
 import { flushAck, openWindow } from './acknowledge.ts';
+import { NO_CHALLENGE_MILLIS } from './challenge.ts';
 import { abandon, abort, close, finish, sendReset } from './closing.ts';
 import { DEFAULT_MSS_IPV4, DEFAULT_MSS_IPV6, MIN_SEND_MSS } from './config.ts';
 import type { Ecn } from './ecn.ts';
@@ -100,8 +101,8 @@ export class TcpConnection implements TimerOwner {
   dataSegmentsIn = 0;
   dataSegmentsOut = 0;
   lastReceivedMicros = 0;
-  /** When an invalid segment was answered last (rate limit). */
-  lastChallengeMicros: number = Number.NEGATIVE_INFINITY;
+  /** When an invalid segment was answered last (rate limit): in whole milliseconds, which take less memory. */
+  lastChallengeMillis: number = NO_CHALLENGE_MILLIS;
 
   /** New data or an acknowledgment of new data has come since the last flush: the way to the peer and back works. */
   hasProgress = false;

@@ -202,7 +202,7 @@ function receivingInfo(connection: TcpConnection, nowMicros: number) {
   return {
     tcpi_ato: ackTiming?.atoMicros ?? 0,
     tcpi_rcv_mss: receiver.segmentBytes,
-    tcpi_last_data_recv: millisSince(ackTiming?.lastDataMicros ?? receiver.begunMicros, nowMicros),
+    tcpi_last_data_recv: millisSince(ackTiming?.lastDataMicros ?? receiver.begunMillis * 1000, nowMicros),
     tcpi_last_ack_recv: millisSince(connection.lastReceivedMicros, nowMicros),
     tcpi_rcv_ssthresh: window.limitBytes,
     tcpi_rcv_rtt: tuning?.rttMicros ?? 0,

@@ -328,13 +328,13 @@ export class TcpLayer {
   /** RFC 5961 §7: a challenge ACK, if neither this connection nor all together had too many. */
   challenge(connection: TcpConnection, nowMicros: number): void {
     if (
-      nowMicros - connection.lastChallengeMicros < this.config.invalidSegmentMicros ||
+      nowMicros - connection.lastChallengeMillis * 1000 < this.config.invalidSegmentMicros ||
       !this.#challenges.take(nowMicros)
     ) {
       this.counters.challengeAcksSuppressed++;
       return;
     }
-    connection.lastChallengeMicros = nowMicros;
+    connection.lastChallengeMillis = Math.floor(nowMicros / 1000);
     connection.receiver.ackNow = true;
     this.counters.challengeAcks++;
   }

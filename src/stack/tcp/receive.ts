@@ -59,7 +59,7 @@ export class Receiver {
 
   bytesReceived = 0;
   outOfOrderSegments = 0;
-  begunMicros = 0;
+  begunMillis = 0;
   /** Both are made when the first data comes. */
   ackTiming: AckTiming | null = null;
   tuning: ReceiveTuning | null = null;
@@ -99,7 +99,7 @@ export class Receiver {
     this.rcvNxt = (irs + 1) | 0;
     this.lastAckSent = this.rcvNxt;
     this.timestampRecentMillis = Math.floor(nowMicros / TICK_MICROS);
-    this.begunMicros = nowMicros;
+    this.begunMillis = this.timestampRecentMillis;
     this.segmentBytes = Math.min(INITIAL_SEGMENT_BYTES, this.advertisedMss);
     this.window.begin(this.rcvNxt);
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { burstSegments, Pacer } from '../../../src/stack/tcp/pacing.ts';
+import { Reno } from '../../../src/stack/tcp/congestion/reno.ts';
+import { burstSegments, Pacer, pacingRate } from '../../../src/stack/tcp/pacing.ts';
 import { WireScript } from '../../../testing/wire-script.ts';
 
 const MSS = 1000;
@@ -90,8 +91,21 @@ test('SO_MAX_PACING_RATE raised lets go soon, and taken back at once', () => {
   wire.flush().after(10);
   assert.equal(wire.sent.length, 4, 'two every 5 ms: 200 % of the window in a round trip');
   wire.skip().connection!.setOption('SO_MAX_PACING_RATE', 100, wire.nowMicros);
-  wire.flush().after(100).recv({ seq: 1, ack: 1 + 14 * MSS });
+  wire
+    .flush()
+    .after(100)
+    .recv({ seq: 1, ack: 1 + 14 * MSS });
   wire.skip().connection!.setOption('SO_MAX_PACING_RATE', 0xffff_ffff, wire.nowMicros);
   wire.flush();
-  assert.ok(wire.sent.length > 10, `${wire.sent.length}`);
+  assert.ok(wire.sent.length > 10);
+});
+
+test('a controller that has measured next to nothing sends a burst a round trip all the same', () => {
+  const controller = new Reno();
+  controller.pacingBytesPerSecond = 40;
+  const rate = (limit: number): number => pacingRate(controller, MSS, 0, 100_000, 200, 120, limit);
+  assert.equal(rate(Number.POSITIVE_INFINITY), 20 * MSS);
+  assert.equal(rate(500), 500, 'the limit of the application holds');
+  controller.pacingBytesPerSecond = 1e6;
+  assert.equal(rate(Number.POSITIVE_INFINITY), 1e6);
 });

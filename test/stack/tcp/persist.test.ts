@@ -46,13 +46,13 @@ test('the tail loss probe repeats the last segment where what is new is paced', 
   wire.recv({ flags: 'S', seq: 0, mss: 1000, sackPermitted: true }).after(100).recv({ seq: 1, ack: 1 });
   wire.connection = wire.listener!.accept()!;
   wire.skip();
-  assert.equal(wire.connection!.setOption('SO_MAX_PACING_RATE', 500, wire.nowMicros), 0);
+  assert.equal(wire.connection.setOption('SO_MAX_PACING_RATE', 500, wire.nowMicros), 0);
   wire.send(20_000).skip().after(100).recv({ seq: 1, ack: 1001 });
   const { sndNxt } = wire.skip().connection!.sender;
   const first = sndNxt - wire.ourIss;
   wire.after(250);
-  assert.ok(wire.connection!.sender.maySendNew);
+  assert.ok(wire.connection.sender.maySendNew);
   wire.expect({ seq: first - 1000, payload: 1000 });
-  assert.equal(wire.connection!.sender.sndNxt, sndNxt, 'nothing new');
+  assert.equal(wire.connection.sender.sndNxt, sndNxt, 'nothing new');
   assert.equal(wire.layer.counters.tailLossProbes, 1);
 });
