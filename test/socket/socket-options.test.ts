@@ -68,7 +68,10 @@ test('what does not fit is an error with code, errno and hint, and changes nothi
     errno: -ERRNO.EINVAL,
     syscall: 'setsockopt',
   });
-  assert.throws(() => socket.setOption('TCP_ULP' as 'TCP_CORK', 1), { code: 'ENOPROTOOPT', hint: /socket-options\.md/ });
+  assert.throws(() => socket.setOption('TCP_ULP' as 'TCP_CORK', 1), {
+    code: 'ENOPROTOOPT',
+    hint: /socket-options\.md/,
+  });
   assert.throws(() => socket.option('TCP_ULP' as 'TCP_CORK'), { code: 'ENOPROTOOPT', syscall: 'getsockopt' });
   assert.throws(() => socket.setOption('TCP_CONGESTION', 'vegas' as 'bbr'), {
     code: 'ENOENT',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mock, test } from 'node:test';
+import { test } from 'node:test';
 import { randomBelow, SeededRandom } from '../../../src/core/random.ts';
 import { FragQueue } from '../../../src/memory/frag-queue.ts';
 import { PagePool } from '../../../src/memory/page-pool.ts';
@@ -54,13 +54,20 @@ const ORDERS: Record<string, (count: number) => number[]> = {
 
 /** Counts how many entries all queues are given, and by that how often fragments move. */
 function countingMoves<T>(run: (moves: () => number) => T): T {
-  const push = mock.method(FragQueue.prototype, 'push');
-  const unshift = mock.method(FragQueue.prototype, 'unshift');
+  let moves = 0;
+  const restores = (['push', 'unshift'] as const).map((name) => {
+    const descriptor = Object.getOwnPropertyDescriptor(FragQueue.prototype, name)!;
+    const original = descriptor.value as FragQueue['push'];
+    FragQueue.prototype[name] = function (...entry): void {
+      moves++;
+      Reflect.apply(original, this, entry);
+    };
+    return () => Object.defineProperty(FragQueue.prototype, name, descriptor);
+  });
   try {
-    return run(() => push.mock.callCount() + unshift.mock.callCount());
+    return run(() => moves);
   } finally {
-    push.mock.restore();
-    unshift.mock.restore();
+    for (const restore of restores) restore();
   }
 }
 
