@@ -10,19 +10,19 @@
 import { once } from 'node:events';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import type { ChildProcess } from 'node:child_process';
 import { finished } from '../testing/finished.ts';
 import { NetworkNamespace } from '../testing/netns.ts';
 import { buildRoot, projectRoot } from '../testing/project.ts';
 import type { PathOptions } from './peers/path.ts';
+import { readArguments } from '../testing/arguments.ts';
 
 const PORT = '5201';
 const CONTROLLERS = ['cubic', 'reno', 'bbr'] as const;
 const CONTENDERS = ['kernel to kernel', 'kernel to devmem-tcp', 'devmem-tcp to kernel'] as const;
 type Contender = (typeof CONTENDERS)[number];
 
-const { values } = parseArgs({
+const { values } = readArguments('lossy', {
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '15' },

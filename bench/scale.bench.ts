@@ -11,8 +11,8 @@
 import { execFileSync } from 'node:child_process';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { buildRoot } from '../testing/project.ts';
+import { readArguments } from '../testing/arguments.ts';
 
 interface Memory {
   heap: number;
@@ -34,7 +34,7 @@ const CASES = [
 const CLASS_CONNECTIONS = 2000;
 const RATE_CONNECTIONS = 20_000;
 
-const { values } = parseArgs({
+const { values } = readArguments('scale', {
   options: {
     connections: { type: 'string', default: '100000' },
     rounds: { type: 'string', default: '5' },

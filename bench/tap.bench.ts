@@ -12,11 +12,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
-import { parseArgs } from 'node:util';
 import type { ChildProcess } from 'node:child_process';
 import { buildRoot, projectRoot } from '../testing/project.ts';
 import { finished } from '../testing/finished.ts';
 import { NetworkNamespace } from '../testing/netns.ts';
+import { readArguments } from '../testing/arguments.ts';
 
 const PORT = '5201';
 const MEMORY_MIB = '256';
@@ -30,7 +30,7 @@ interface Contender {
   run: () => Promise<number>;
 }
 
-const { values } = parseArgs({
+const { values } = readArguments('tap', {
   options: {
     rounds: { type: 'string', default: '5' },
     mib: { type: 'string', default: '4096' },

@@ -3,11 +3,11 @@
  * its corpus. An input that fails is saved to `fuzz/crashes/`; `npm run fuzz -- TARGET --replay FILE` runs it again.
  */
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { endOnClosedPipe } from '../testing/stdio.ts';
 import { loadTarget, saveInput, targetNames } from './corpus.ts';
 import type { FuzzJob, FuzzReport } from './worker.ts';
+import { readArguments } from '../testing/arguments.ts';
 
 /** An input that takes this long never ends: at their slowest, targets take a few milliseconds. */
 const HANG_MS = 10_000;
@@ -83,7 +83,7 @@ async function fuzzAll(
 }
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readArguments('fuzz', {
     allowPositionals: true,
     options: {
       seconds: { type: 'string', default: '10' },

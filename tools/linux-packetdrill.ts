@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { debianSource, parseAptSources } from '../testing/packetdrill/apt-sources.ts';
 import { NOT_APPLICABLE } from '../testing/packetdrill/not-applicable.ts';
 import {
@@ -17,6 +16,7 @@ import {
 import { runScript, scriptModes } from '../testing/packetdrill/run-script.ts';
 import { IP_MODES, type IpMode } from '../testing/packetdrill/settings.ts';
 import { projectRoot } from '../testing/project.ts';
+import { readArguments } from '../testing/arguments.ts';
 
 const USAGE = `Usage: tools/linux-packetdrill [options]
 
@@ -34,7 +34,7 @@ const SCRIPTS = 'tools/testing/selftests/net/packetdrill';
 const PAGE = join(projectRoot, 'docs', 'packetdrill.md');
 const DEFAULT_KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
-const { values } = parseArgs({
+const { values } = readArguments('linux-packetdrill', {
   options: {
     scripts: { type: 'string' },
     mirror: { type: 'string' },
@@ -53,6 +53,7 @@ function main(): number {
     return 0;
   }
   const folder = values.scripts ?? obtainScripts();
+  if (!existsSync(folder)) throw new Refusal(`there is no folder ${folder}; leave --scripts out to fetch them`);
   const names = readdirSync(folder).filter((name) => name.endsWith('.pkt'));
   if (names.length === 0) throw new Refusal(`${folder} has no scripts (*.pkt)`);
   const rows = names.toSorted().map((name) => play(folder, name));

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { runScript, scriptModes } from '../testing/packetdrill/run-script.ts';
 import { IP_MODES, type IpMode } from '../testing/packetdrill/settings.ts';
+import { readArguments } from '../testing/arguments.ts';
 
 const USAGE = `Usage: npm run packetdrill -- [options] FILE...
 
@@ -18,7 +18,7 @@ Plays packetdrill scripts against this TCP, in virtual time.
   -h, --help               print this
 `;
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = readArguments('packetdrill', {
   allowPositionals: true,
   options: {
     ip_version: { type: 'string' },

@@ -11,10 +11,10 @@ import { join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { run } from 'node:test';
 import { spec as Spec, tap, type TestEvent } from 'node:test/reporters';
-import { parseArgs } from 'node:util';
 import { buildRoot } from '../testing/project.ts';
 import { endOnClosedPipe } from '../testing/stdio.ts';
 import { MACHINE_SKIP } from '../testing/requirements.ts';
+import { readArguments } from '../testing/arguments.ts';
 
 /** Below `test/`: folders and files that must not share the machine. */
 const ALONE: readonly RegExp[] = [/^interop\//, /^contract\//, /^cli\//, /^(readme|package|structure)\.test\.js$/];
@@ -108,7 +108,7 @@ function isForbiddenSkip(data: { skip?: string | boolean; file?: string }): bool
 }
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readArguments('run-tests', {
     allowPositionals: true,
     options: {
       list: { type: 'boolean', default: false },

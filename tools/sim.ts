@@ -9,7 +9,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { CONGESTION_NAMES } from '../src/stack/tcp/congestion/make.ts';
 import type { CongestionName } from '../src/stack/tcp/congestion/controller.ts';
 import { projectRoot } from '../testing/project.ts';
@@ -19,6 +18,7 @@ import { captureSeed, runSeed, type SeedReport } from '../testing/sim/run-seed.t
 import type { ScenarioChoices } from '../testing/sim/scenario.ts';
 import { renderTables, replaceTables } from '../testing/sim/table.ts';
 import { endOnClosedPipe } from '../testing/stdio.ts';
+import { readArguments, refuseArguments } from '../testing/arguments.ts';
 
 const TABLE_FILE: string = join(projectRoot, 'docs', 'simulation.md');
 /** A seed that takes this long never ends: the slowest take a second or two. */
@@ -138,8 +138,15 @@ async function runSeeds(options: Options): Promise<number> {
   const started = performance.now();
   let next = options.first;
   const end = options.first + options.count;
+  const workers = new Set<Worker>();
+  process.once('SIGINT', () => {
+    for (const worker of workers) worker.end();
+    summary.print((performance.now() - started) / 1000);
+    process.exit(130);
+  });
   const serve = async (): Promise<void> => {
     let worker = new Worker();
+    workers.add(worker);
     while (next < end) {
       const task = { seed: next++, choices: options.choices, captureFolder: options.folder };
       const report = await worker.run(task);
@@ -147,7 +154,9 @@ async function runSeeds(options: Options): Promise<number> {
       if (report.failure === null) continue;
       // It may have died, or hang: the next seed gets a fresh one.
       worker.end();
+      workers.delete(worker);
       worker = new Worker();
+      workers.add(worker);
     }
     worker.end();
   };
@@ -168,7 +177,7 @@ function makeTable(write: boolean): number {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
+  const { values } = readArguments('sim', {
     options: {
       seeds: { type: 'string' },
       seed: { type: 'string' },
@@ -192,13 +201,15 @@ async function main(): Promise<number> {
   const jobs = Number(values.jobs);
   const profile = values.profile as ProfileName | undefined;
   const controller = values.controller as CongestionName | undefined;
-  const isWrong =
-    ![first, count, jobs].every((number) => Number.isSafeInteger(number) && number > 0) ||
-    (profile !== undefined && !PROFILE_NAMES.includes(profile)) ||
-    (controller !== undefined && !CONGESTION_NAMES.includes(controller));
-  if (isWrong) {
-    process.stderr.write(USAGE);
-    return 2;
+  for (const [name, number] of Object.entries({ seed: first, seeds: count, jobs })) {
+    if (Number.isSafeInteger(number) && number > 0) continue;
+    refuseArguments('sim', `--${name} is no number of at least 1`, 'npm run sim -- --seeds 200');
+  }
+  if (profile !== undefined && !PROFILE_NAMES.includes(profile)) {
+    refuseArguments('sim', `there is no profile ${profile}`, `choose from ${PROFILE_NAMES.join(', ')}`);
+  }
+  if (controller !== undefined && !CONGESTION_NAMES.includes(controller)) {
+    refuseArguments('sim', `there is no controller ${controller}`, `choose from ${CONGESTION_NAMES.join(', ')}`);
   }
   const choices: ScenarioChoices = { ...(profile && { profile }), ...(controller && { controller }) };
   if (values.capture) {
@@ -208,6 +219,8 @@ async function main(): Promise<number> {
 }
 
 if (process.argv[2] === '--worker') {
+  // Ctrl-C reaches the whole group, and it is for the parent to end: a worker that dies of it looks like a failed seed.
+  process.on('SIGINT', () => {});
   work();
 } else {
   endOnClosedPipe();
